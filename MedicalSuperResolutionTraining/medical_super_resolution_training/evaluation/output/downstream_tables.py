@@ -9,6 +9,7 @@ from typing import Any
 from ..checks.registration_error import MOTIONS
 from ..results import DownstreamScore, RegistrationScore, statistics
 from .charts import figure_of, save
+from .markdown import table, volumes
 
 _MEASURES = {
     "dice": ("Dice", ".3f"),
@@ -28,14 +29,13 @@ def downstream_lines(scores: list[DownstreamScore]) -> list[str]:
     ]
     for case, structure in dict.fromkeys((one.case, one.structure) for one in scores):
         own = [one for one in scores if (one.case, one.structure) == (case, structure)]
-        count = len({one.subject for one in own})
-        lines += [f"{case}, {structure}, {count} volume{'' if count == 1 else 's'}:", ""]
-        lines.append("| method | " + " | ".join(title for title, _ in _MEASURES.values()) + " |")
-        lines.append("|" + "---|" * (1 + len(_MEASURES)))
-        for method in dict.fromkeys(one.method for one in own):
-            cells = [_cell([one for one in own if one.method == method], name) for name in _MEASURES]
-            lines.append(f"| {method} | " + " | ".join(cells) + " |")
-        lines.append("")
+        methods = dict.fromkeys(one.method for one in own)
+        rows = [
+            [method, *(_cell([one for one in own if one.method == method], name) for name in _MEASURES)]
+            for method in methods
+        ]
+        lines += [f"{case}, {structure}, {volumes(len({one.subject for one in own}))}:", ""]
+        lines += table(["method", *(title for title, _ in _MEASURES.values())], rows)
     return lines
 
 
@@ -57,10 +57,9 @@ def registration_lines(scores: list[RegistrationScore]) -> list[str]:
     ]
     for case in dict.fromkeys(one.case for one in scores):
         own = [one for one in scores if one.case == case]
-        lines += [f"{case}:", "", "| method | error, mm |", "|---|---|"]
-        for method, values in _by_method(own, "error_mm").items():
-            lines.append(f"| {method} | {statistics(values).mean:.2f} ({max(values):.2f}) |")
-        lines.append("")
+        found = _by_method(own, "error_mm").items()
+        rows = [[method, f"{statistics(values).mean:.2f} ({max(values):.2f})"] for method, values in found]
+        lines += [f"{case}:", "", *table(["method", "error, mm"], rows)]
     return lines
 
 

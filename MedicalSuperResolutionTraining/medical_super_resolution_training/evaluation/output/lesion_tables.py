@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..results import LesionScore, Statistics, statistics
+from .markdown import table
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,11 @@ def lesion_lines(means: list[LesionMean]) -> list[str]:
         diameters = sorted({one.diameter_mm for one in own})
         counts = {one.diameter_mm: one.contrast.count for one in own}
         titles = [f"{diameter:g} mm ({counts[diameter]})" for diameter in diameters]
-        lines += [f"{case}, {kind}s, diameter (number):", "", "| method | " + " | ".join(titles) + " |"]
-        lines.append("|" + "---|" * (1 + len(titles)))
-        for method in dict.fromkeys(one.method for one in own):
-            cells = [
-                _cell(one)
-                for diameter in diameters
-                for one in own
-                if (one.method, one.diameter_mm) == (method, diameter)
-            ]
-            lines.append(f"| {method} | " + " | ".join(cells) + " |")
-        lines.append("")
+        rows = [
+            [method, *(_cell(one) for one in own if one.method == method)]
+            for method in dict.fromkeys(one.method for one in own)
+        ]
+        lines += [f"{case}, {kind}s, diameter (number):", "", *table(["method", *titles], rows)]
     return lines
 
 

@@ -14,6 +14,7 @@ from ..methods.method import BASELINE
 from ..results import ALL, MORE, Group, Statistics, StudyResults, groups
 from .downstream_tables import downstream_lines, registration_lines
 from .lesion_tables import lesion_lines, lesion_means
+from .markdown import table, volumes
 
 _WRITTEN = {name: measure.written for name, measure in MEASURES.items()} | dict.fromkeys(BLOBS, ".1f")
 _WRITTEN |= {"noise_bound": ".2f", "noise_share": ".0%", "seconds": ".1f"}
@@ -82,7 +83,7 @@ def write_csv(path: Path, command: str, header: Sequence[str], rows: Iterable[Se
 def _page(results: StudyResults, found: list[Group], charts: list[str], command: str) -> str:
     lines = ["# Evaluation", "", "Made by:", "", "```", command, "```", "", _NOTE, ""]
     for group in found:
-        lines += [f"## {group.case}, {_named(group.modality)}, {_volumes(len(group.subjects))}", ""]
+        lines += [f"## {group.case}, {_named(group.modality)}, {volumes(len(group.subjects))}", ""]
         lines += _means(group) + _paired(group) + _between(group) + _blobs_and_costs(group)
     if results.lesions:
         lines += lesion_lines(lesion_means(results.lesions))
@@ -146,12 +147,6 @@ def _calibration(results: StudyResults) -> list[str]:
     return ["## Uncertainty against true error", "", *table(titles, rows)]
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table, and an empty one."""
-    head = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    return [*head, *("| " + " | ".join(row) + " |" for row in rows), ""]
-
-
 def _number(value: float, name: str) -> str:
     return format(value, _WRITTEN[name]) if math.isfinite(value) else "-"
 
@@ -177,7 +172,3 @@ def _signed(found: Statistics) -> str:
 
 def _named(modality: str) -> str:
     return "all modalities" if modality == ALL else modality.upper()
-
-
-def _volumes(count: int) -> str:
-    return "1 volume" if count == 1 else f"{count} volumes"
