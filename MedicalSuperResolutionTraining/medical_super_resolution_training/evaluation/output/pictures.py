@@ -101,7 +101,7 @@ def _draw(
 
 def _view(error: np.ndarray, grid: Grid, case: Case) -> _View:
     """A cut in which a refined axis is seen: of the middle half of the slices, that with the largest error."""
-    across = array_axis("k") if set(case.axes) <= {"i", "j"} else array_axis("j" if "j" not in case.axes else "i")
+    across = array_axis(next((axis for axis in "kj" if axis not in case.axes), "i"))
     others = [axis for axis in range(3) if axis != across]
     sums = np.square(error, dtype=np.float64).sum(axis=tuple(others))
     quarter = len(sums) // 4
