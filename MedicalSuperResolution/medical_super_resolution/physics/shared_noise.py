@@ -18,7 +18,7 @@ from .acquisition import PROFILES
 FEWEST_SLICES = 4
 _FEWEST_PAIRS = 2000
 _LEAST_NOISE = 3.0  # standard deviation in HU; below, rounding to whole numbers adds independent noise
-_DEVIATION_OVER_MEDIAN = 1.4826  # of the absolute value, where values are Gaussian
+DEVIATION_OVER_MEDIAN = 1.4826  # of the absolute value, where values are Gaussian
 _CLIPPED_AT = 2.5  # medians of the absolute value, beyond which values are edges and are clipped
 # In-plane correlation of the finest detail: -0.5 for noise that is independent from voxel to voxel, which was added
 # after the reconstruction, and more than _SMOOTHED for the noise of scanners. In between, it counts in part.
@@ -90,7 +90,7 @@ def shared_noise(slices: np.ndarray, fine_distance: float) -> SharedNoise | None
         return None
     detail = np.diff(np.diff(slices, axis=1), axis=2) / 2  # of independent noise, as large as the noise itself
     size = np.abs(detail[detail != 0])
-    if size.size < _FEWEST_PAIRS or _DEVIATION_OVER_MEDIAN * float(np.median(size)) < _LEAST_NOISE:
+    if size.size < _FEWEST_PAIRS or DEVIATION_OVER_MEDIAN * float(np.median(size)) < _LEAST_NOISE:
         return None
     correlation, contents = (_correlation(detail[:-distance], detail[distance:]) for distance in (1, 2))
     down = _correlation(detail[:, :-1], detail[:, 1:])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .acquisition import PROFILES, SliceProfile
-from .shared_noise import SharedNoise
+from .shared_noise import DEVIATION_OVER_MEDIAN, SharedNoise
 
 _WIDTHS = np.linspace(math.log(0.25), math.log(4.0), 701)  # natural logarithms of slice distances
 _FARTHEST = 3.5  # logarithms beyond them up to which a width is expected: further away, all densities would be 0
@@ -206,5 +206,5 @@ def noise_share(slices: np.ndarray) -> float:
     diagonal, across = diagonal[diagonal > 0], across[across > 0]
     if not (diagonal.size and across.size):
         return 0.0
-    deviation = 1.4826 * float(np.median(diagonal))
+    deviation = DEVIATION_OVER_MEDIAN * float(np.median(diagonal))
     return min(1.0, 6 * deviation**2 / float(across.mean()))
