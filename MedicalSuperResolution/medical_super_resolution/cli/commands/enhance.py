@@ -197,10 +197,9 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
     from ...cohort.table import TABLE, Row
     from ...cohort.task import Batch
 
-    for name, value in (("--report", chosen.report), ("--uncertainty", chosen.uncertainty), ("--labels", chosen.labels),
-                        ("--volume", chosen.volume)):  # fmt: skip
-        if value is not None:
-            raise SettingsError(f"{name} is for a single volume, and {chosen.input} is a folder of several")
+    for name in ("report", "uncertainty", "labels", "volume"):
+        if getattr(chosen, name) is not None:
+            raise SettingsError(f"--{name} is for a single volume, and {chosen.input} is a folder of several")
     if chosen.skip_existing and chosen.overwrite:
         raise SettingsError("--skip-existing keeps results, and --overwrite replaces them; give one")
     if chosen.jobs < 1:
