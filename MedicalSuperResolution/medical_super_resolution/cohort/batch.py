@@ -145,9 +145,14 @@ def enhance_item(batch: Batch, item: Item, model: Model, inspect: Inspect = Task
         output.parent.mkdir(parents=True, exist_ok=True)
         destination = destination_of(item.source, output, item.selection, overwrite=batch.overwrite)
         task = Task(
-            item.source, destination, item.selection, None, batch.modality, batch.keep_tilt,
-            compress=batch.compress, inspect=inspect,
-        )  # fmt: skip
+            item.source,
+            destination,
+            item.selection,
+            modality=batch.modality,
+            keep_tilt=batch.keep_tilt,
+            compress=batch.compress,
+            inspect=inspect,
+        )
         done = run_task(task, batch.settings, lambda: model)
         if item.selection is None:
             bids.copy_sidecars(item.source, output, batch.folder, overwrite=batch.overwrite)

@@ -88,9 +88,13 @@ def run(chosen: argparse.Namespace) -> int:
         raise SettingsError("--resume keeps what an earlier run has done, and --overwrite replaces it; give one")
     settings = settings_of(chosen)
     batch = Batch(
-        chosen.input.resolve(), chosen.output.resolve(), settings, chosen.modality,
-        overwrite=chosen.overwrite, compress=not chosen.no_compression,
-    )  # fmt: skip
+        chosen.input.resolve(),
+        chosen.output.resolve(),
+        settings,
+        modality=chosen.modality,
+        overwrite=chosen.overwrite,
+        compress=not chosen.no_compression,
+    )
     read_header(find(settings.model))  # a wrong name is told before the output folder is made
     items = studies_in(batch, chosen.pattern, chosen.participant_label)
     check_output(batch, resume=chosen.resume)

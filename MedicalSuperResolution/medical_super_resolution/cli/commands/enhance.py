@@ -135,11 +135,18 @@ def _enhance_in(
     return_code_pages()
     modalities: list[str | None] = []  # as stated, or None
     task = Task(
-        chosen.input, destination, selection, chosen.volume, chosen.modality, chosen.keep_tilt,
-        chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
-        inspect=lambda before, enhanced: modalities.append(before.modality),
+        chosen.input,
+        destination,
+        selection,
+        number=chosen.volume,
+        modality=chosen.modality,
+        keep_tilt=chosen.keep_tilt,
+        uncertainty=chosen.uncertainty,
+        compress=not chosen.no_compression,
+        hashed=chosen.report is not None,
         profile_of=chosen.profile_of and Report.from_dict(json.loads(chosen.profile_of.read_text(encoding="utf-8"))),
-    )  # fmt: skip
+        inspect=lambda before, enhanced: modalities.append(before.modality),
+    )
     done = run_task(task, settings, load, progress, progress.stage)
     report = done.report | {"peak_memory_mb": peak_mb()}
     if chosen.report:
@@ -210,10 +217,15 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
             print(row.line, file=sys.stderr, flush=True)
 
     batch = Batch(
-        chosen.input, chosen.output, settings, chosen.modality, chosen.skip_existing, chosen.overwrite,
-        chosen.keep_tilt,
-        not chosen.no_compression,
-    )  # fmt: skip
+        chosen.input,
+        chosen.output,
+        settings,
+        modality=chosen.modality,
+        skip_existing=chosen.skip_existing,
+        overwrite=chosen.overwrite,
+        keep_tilt=chosen.keep_tilt,
+        compress=not chosen.no_compression,
+    )
     try:
         rows = run_batch(batch, items, jobs=chosen.jobs, announce=announce)
     except KeyboardInterrupt as stop:
