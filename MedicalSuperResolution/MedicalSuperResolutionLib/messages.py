@@ -38,9 +38,7 @@ class TimeLeft:
         the time left runs down, to that of one step.
         """
         now = self._clock()
-        if (
-            self._first is None or done < self._first[1]
-        ):  # or it went back, as an interrupted run does when it is resumed
+        if self._first is None or done < self._first[1]:  # it goes back where an interrupted run is resumed
             self._first = self._latest = (now, done)
         if done > self._latest[1]:
             self._latest = (now, done)

@@ -125,9 +125,8 @@ def _held_bytes(volume: Volume, planned: Plan, allocator: Allocator | None) -> i
     """Memory of input, output and the matrices of an axis, which reduces the working memory."""
     held = 0 if is_on_disk(volume.array) else volume.array.nbytes
     if allocator is None:
-        held += (
-            2 * math.prod(planned.target.shape_kji) * volume.array.itemsize
-        )  # the second while the result is written
+        # the second while the result is written
+        held += 2 * math.prod(planned.target.shape_kji) * volume.array.itemsize
     weights = max(one.source.count(one.axis) * one.target.count(one.axis) for one in planned.passes)
     return held + _MATRIX_BYTES * weights
 

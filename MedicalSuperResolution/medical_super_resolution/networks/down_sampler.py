@@ -55,9 +55,7 @@ class DownSampler(nn.Module):
         super().__init__()
         self.config = config
         self.factor = config.factor
-        self.reach = (
-            _CUBIC_REACH + 1 + 2 * config.blocks + 1
-        )  # two convolutions of 3 x 3 a block, one before, one after
+        self.reach = _CUBIC_REACH + 1 + 2 * config.blocks + 1  # a block has two convolutions; one before, one after
         self.layers = nn.Sequential(
             nn.Conv2d(1, config.channels, 3, padding=1),
             nn.PReLU(),

@@ -183,9 +183,8 @@ class _Search:
             shift[0, number] = _STEP_MM
             moved = self.operator(self._steps(shift) @ motions).acquire(self.volume, beyond=True)
             slope = gain * (self._flat(moved, len(motions)) - acquired) * valid / _STEP_MM
-            slopes.append(
-                slope - inside * ((slope * inside).sum(dim=1, keepdim=True) / squared)
-            )  # as the gain is fitted again
+            refitted = (slope * inside).sum(dim=1, keepdim=True) / squared  # the gain
+            slopes.append(slope - inside * refitted)
         return measured - gain * inside, torch.stack(slopes) if slopes else inside, valid.sum(dim=1)
 
     def _flat(self, stack: Tensor, count: int) -> Tensor:

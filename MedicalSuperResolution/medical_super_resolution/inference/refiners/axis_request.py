@@ -18,11 +18,7 @@ from ..planning import Pass, Plan
 from .padding import FILLED_SLICES, Padding, PaddingAlongAxis, padding_of_slices
 
 _SLICES = 16  # slices rounded at a time
-_SMALL_INTEGERS = {
-    "uint8": torch.uint8,
-    "int8": torch.int8,
-    "int16": torch.int16,
-}  # in every PyTorch
+_SMALL_INTEGERS = {"uint8": torch.uint8, "int8": torch.int8, "int16": torch.int16}  # in every PyTorch
 
 
 @dataclass(frozen=True)

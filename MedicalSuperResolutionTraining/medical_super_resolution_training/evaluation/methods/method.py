@@ -148,9 +148,8 @@ class Network:
         seconds = time.monotonic() - started
         if enhanced.uncertainty is None:
             return Refined(enhanced.volume.array, seconds)
-        return Refined(
-            enhanced.volume.array, math.nan, enhanced.uncertainty.array
-        )  # the time includes the mirror images
+        # the time includes the mirror images
+        return Refined(enhanced.volume.array, math.nan, enhanced.uncertainty.array)
 
 
 @dataclass(frozen=True)
