@@ -214,5 +214,6 @@ def _is_card(card: object) -> bool:
 
 
 def _is_shallow(value: object, depth: int) -> bool:
-    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts)
+    if isinstance(value, dict):
+        value = list(value.values())
+    return depth > 0 and (not isinstance(value, list) or all(_is_shallow(part, depth - 1) for part in value))

@@ -45,9 +45,8 @@ class SliceProfile:
 
     def described(self, distance_mm: float) -> str:
         """Text such as "Gaussian 4.5 mm"; ``distance_mm`` is the distance between slices."""
-        return (
-            f"{self.shape.capitalize() if self.shape == 'gaussian' else self.shape} {self.width * distance_mm:.3g} mm"
-        )
+        name = "Gaussian" if self.shape == "gaussian" else self.shape
+        return f"{name} {self.width * distance_mm:.3g} mm"
 
 
 def gaussian_weights(count: int, centers: np.ndarray, width: float | np.ndarray) -> np.ndarray:

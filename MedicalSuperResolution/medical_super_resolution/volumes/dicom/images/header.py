@@ -212,9 +212,11 @@ def text(header: Dataset, keyword: str) -> str:
     """A value as text, several of them joined with backslashes; empty where it is absent or damaged."""
     try:
         value = _value(header, keyword)
+        if value is None:
+            return ""
         if isinstance(value, str):
             return value.strip()
-        return "" if value is None else "\\".join(map(str, value)) if isinstance(value, Iterable) else str(value)
+        return "\\".join(map(str, value)) if isinstance(value, Iterable) else str(value)
     except UNREADABLE:
         return ""
 
