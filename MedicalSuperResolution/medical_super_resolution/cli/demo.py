@@ -91,10 +91,10 @@ def table(results: dict[str, Volume], truth: Volume, seconds: dict[str, float]) 
     """Lines with PSNR and SSIM inside the head, and time."""
     reference = torch.from_numpy(truth.array.astype(np.float32))
     peak = float(np.percentile(truth.array[truth.array > truth.array.min()], 99.5))
-    head = reference > _FOREGROUND * peak
+    head, reference = reference > _FOREGROUND * peak, reference.clamp(0, peak)
     lines = [f"{'':16s} {'PSNR dB':>8s} {'SSIM':>8s} {'seconds':>8s}"]
     for name, volume in results.items():
         result = torch.from_numpy(volume.array.astype(np.float32)).clamp(0, peak)
-        values = psnr(result, reference.clamp(0, peak), peak, head), ssim(result, reference.clamp(0, peak), peak, head)
-        lines.append(f"{name:16s} {values[0]:8.2f} {values[1]:8.4f} {seconds[name]:8.1f}")
+        scores = f"{psnr(result, reference, peak, head):8.2f} {ssim(result, reference, peak, head):8.4f}"
+        lines.append(f"{name:16s} {scores} {seconds[name]:8.1f}")
     return lines

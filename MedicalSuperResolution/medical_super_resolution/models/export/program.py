@@ -124,4 +124,5 @@ def program_of(model: Model, *, half: bool = False) -> tuple[ThroughPlaneProgram
     lr = torch.rand(1, 1, slices, rows, columns, generator=torch.Generator().manual_seed(0))
     count = slices * _EXAMPLE_FACTOR
     positions = (torch.arange(count, dtype=torch.float32) + 0.5) / _EXAMPLE_FACTOR - 0.5
-    return ThroughPlaneProgram(model.generator, half=half).eval(), (lr, positions, torch.tensor([3.0]), torch.ones(1))
+    factor = torch.tensor([float(_EXAMPLE_FACTOR)])
+    return ThroughPlaneProgram(model.generator, half=half).eval(), (lr, positions, factor, torch.ones(1))
