@@ -165,9 +165,9 @@ def test_an_unknown_precision_is_refused():
         EnhanceSettings(precision="half")
 
 
-def test_mixed_precision_reads_the_same_slice_profile(a_volume: Volume, the_shipped_model):
+def test_mixed_precision_reads_the_same_slice_profile(a_volume: Volume, a_model: models.Model):
     found = set()
     for precision in ("float32", "mixed"):
         settings = EnhanceSettings(factor=4, device="cpu", precision=precision)
-        found.add(enhance(a_volume, the_shipped_model, settings).report.slice_width_mm)
+        found.add(enhance(a_volume, a_model, settings).report.slice_width_mm)
     assert len(found) == 1
