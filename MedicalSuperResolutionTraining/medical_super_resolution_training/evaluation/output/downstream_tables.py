@@ -29,10 +29,9 @@ def downstream_lines(scores: list[DownstreamScore]) -> list[str]:
     ]
     for case, structure in dict.fromkeys((one.case, one.structure) for one in scores):
         own = [one for one in scores if (one.case, one.structure) == (case, structure)]
-        methods = dict.fromkeys(one.method for one in own)
         rows = [
             [method, *(_cell([one for one in own if one.method == method], name) for name in _MEASURES)]
-            for method in methods
+            for method in dict.fromkeys(one.method for one in own)
         ]
         lines += [f"{case}, {structure}, {volumes(len({one.subject for one in own}))}:", ""]
         lines += table(["method", *(title for title, _ in _MEASURES.values())], rows)

@@ -47,9 +47,8 @@ def lesion_lines(means: list[LesionMean]) -> list[str]:
     ]
     for case, kind in dict.fromkeys((one.case, one.kind) for one in means):
         own = [one for one in means if (one.case, one.kind) == (case, kind)]
-        diameters = sorted({one.diameter_mm for one in own})
         counts = {one.diameter_mm: one.contrast.count for one in own}
-        titles = [f"{diameter:g} mm ({counts[diameter]})" for diameter in diameters]
+        titles = [f"{diameter:g} mm ({counts[diameter]})" for diameter in sorted(counts)]
         rows = [
             [method, *(_cell(one) for one in own if one.method == method)]
             for method in dict.fromkeys(one.method for one in own)
