@@ -1,7 +1,8 @@
 """Values of DICOM images, from their stored numbers.
 
-Every image is rescaled by its own slope and intercept (PS3.3 C.11.1). MONOCHROME1 and windows concern the display
-only: nothing is inverted or windowed (PS3.3 C.7.6.3.1.2).
+Every image is rescaled by its own slope and intercept (PS3.3 C.11.1); a parametric map by those of its real-world
+values (PS3.3 C.7.6.16.2.11), because its rescaling changes nothing (PS3.3 A.75.5). MONOCHROME1 and windows concern the
+display only: nothing is inverted or windowed (PS3.3 C.7.6.3.1.2).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _RESCALING = ("RescaleSlope", "RescaleIntercept")
+_REAL_WORLD = ("RealWorldValueSlope", "RealWorldValueIntercept")
+_PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 
 
 def rescale(frame: Frame) -> tuple[float, float]:
@@ -29,10 +32,11 @@ def rescale(frame: Frame) -> tuple[float, float]:
         One of them is no number; or the slope is 0, by which all values were the same. Some viewers show such images as
         if it were 1.
     """
-    slope, intercept = (_stated(frame, keyword) for keyword in _RESCALING)
+    keywords = _REAL_WORLD if text(frame.header, "SOPClassUID") == _PARAMETRIC_MAP else _RESCALING
+    slope, intercept = (_stated(frame, keyword) for keyword in keywords)
     if slope == 0:
         raise VolumeError(
-            f"{frame.file.path} has the RescaleSlope 0, so its values are unknown; correct the header, or get"
+            f"{frame.file.path} has the {keywords[0]} 0, so its values are unknown; correct the header, or get"
             " the series again"
         )
     return slope or 1.0, intercept or 0.0

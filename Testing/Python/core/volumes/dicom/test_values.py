@@ -65,6 +65,16 @@ def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
         files.read(tmp_path / "ct")
 
 
+def test_the_values_of_a_parametric_map_are_its_real_world_values(tmp_path: Path, stored: np.ndarray):
+    mapping = item(RealWorldValueSlope=0.5, RealWorldValueIntercept=10.0)
+    made = enhanced(
+        stored, [(0, 0, 3.0 * k) for k in range(6)], extra=lambda _: {"RealWorldValueMappingSequence": [mapping]}
+    )
+    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.30"
+    volume = files.read(save(made, tmp_path / "map.dcm"))
+    np.testing.assert_array_equal(volume.array, stored * 0.5 + 10)
+
+
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
 @pytest.mark.parametrize("value", [b"1,5 ", b"nan ", b"2.5x"])
 @pytest.mark.parametrize("is_one_file", [True, False])
