@@ -31,6 +31,7 @@ EXCLUDED = (  # their sentences are for the command line, for Python and for ser
     TRAINING / "evaluation",
     CORE / "volumes" / "dicom" / "derived" / "derivation.py",  # and these are written into files
     CORE / "volumes" / "io" / "encode.py",
+    CORE / "volumes" / "segmentations" / "terminology.py",
     TRAINING / "workflows" / "card.py",
 )
 ALSO = (CORE / "cohort" / "single.py",)  # by which `medsr enhance` runs

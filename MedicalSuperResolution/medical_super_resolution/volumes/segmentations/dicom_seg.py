@@ -1,4 +1,4 @@
-"""DICOM segmentations (SEG) through highdicom, with the names and colors of their segments."""
+"""DICOM segmentations (SEG) through highdicom, with the names, colors and codes of their segments."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...system.identity import __version__
 from ..dicom.images.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
+from .terminology import codes_in, tag_of
 
 if TYPE_CHECKING:
     from highdicom.color import CIELabColor
@@ -117,6 +118,7 @@ def _facts_of(segment: SegmentDescription, number: int, layer: int) -> dict[str,
         f"{key}_LabelValue": str(number),
         f"{key}_Layer": str(layer),
         f"{key}_Extent": "",
+        f"{key}_Tags": tag_of(segment),
     }
     color = segment.get("RecommendedDisplayCIELabValue")
     if color is not None:
@@ -229,17 +231,20 @@ def _color_of(text: str) -> CIELabColor | None:
 def _description(number: int, place: int, value: int, facts: dict[str, str]) -> SegmentDescription:
     """The segment of a label in one of the layers, each of which may count its labels from 1."""
     from highdicom.seg import SegmentDescription
-    from pydicom.sr.codedict import codes
 
     wanted = str(value), str(place)
     keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
     key = next((key for key in keys if (facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) == wanted), "")
     name = facts.get(f"{key}_Name", "").replace("\\", "/")
-    return SegmentDescription(
+    category, kind, modifier = codes_in(facts.get(f"{key}_Tags", ""))
+    made = SegmentDescription(
         segment_number=number,
         segment_label=name[:64] or f"label {value}",  # a backslash would make it several names
-        segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.AnatomicalStructure,
+        segmented_property_category=category,
+        segmented_property_type=kind,
         algorithm_type="MANUAL",
         display_color=_color_of(facts.get(f"{key}_Color", "")),
     )
+    if modifier is not None:
+        made.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    return made

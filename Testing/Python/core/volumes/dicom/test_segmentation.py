@@ -93,6 +93,24 @@ def test_segments_of_other_programs_are_read(tmp_path, a_series, kind):
     np.testing.assert_array_equal(layer.array, masks[..., 0] + 2 * masks[..., 1])
 
 
+def test_what_a_segment_is_stays_as_3d_slicer_and_a_dicom_segmentation_say_it(tmp_path, a_series):
+    tags = (
+        "Segmentation.Status:completed|TerminologyEntry:General Anatomy list"
+        "~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~SCT^7771000^Left~Regions~^^~^^|"
+    )
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    given = replace(given, facts=given.facts | {"Segment1_Tags": tags})
+    images = sorted(a_series.iterdir())
+    segmentations.write(given, tmp_path / "one.dcm", images=images)
+    segmentations.write(segmentations.read(tmp_path / "one.dcm"), tmp_path / "seg.dcm", images=images)
+    liver, lesion = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
+    assert lesion.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
+    kind = lesion.SegmentedPropertyTypeCodeSequence[0]
+    assert (kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning) == ("4147007", "SCT", "Mass")
+    assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
+    assert liver.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Anatomical Structure"
+
+
 def test_labels_that_no_floating_number_holds_stay_two_segments(tmp_path, a_series):
     """Numbers of structures in large atlases are of 64 bits."""
     grid = files.read(a_series).grid
