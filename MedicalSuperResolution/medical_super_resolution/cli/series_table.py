@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import VolumeError
+from ..system.texts import on_one_line
 from ..volumes.dicom.sorter import Contents, Series
 from ..volumes.dicom.stack import spacing, stack_of
 from ..volumes.dicom.volumes import Part
@@ -18,7 +19,8 @@ def table_of(contents: Contents) -> list[str]:
     for series in contents.series:
         for place, part in enumerate(series.parts if len(series.parts) > 1 else (), 1):
             lines.append(f"series {_number(series)}, --phase {place}: {part.label}, {len(part.frames)} slices")
-    return lines + [f"ignored: {name}" for name in contents.ignored]
+    lines += [f"ignored: {name}" for name in contents.ignored]
+    return [on_one_line(line) for line in lines]
 
 
 def _row(series: Series) -> tuple[str, ...]:

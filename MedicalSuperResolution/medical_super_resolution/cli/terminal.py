@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import Cancelled, SuperResolutionError
+from ..system.texts import on_one_line
 
 INTERRUPTED_EXIT = 130
 _CLOSED_OUTPUT_EXIT = 141  # as a shell reports a program that SIGPIPE has ended
@@ -127,7 +128,7 @@ def status_of(command: Callable[[], int], *, interrupted: str = "nothing was wri
     except (KeyboardInterrupt, Cancelled) as stop:
         print(f"stopped; {str(stop) or interrupted}", file=sys.stderr)
         return INTERRUPTED_EXIT
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {on_one_line(sentence)}", file=sys.stderr)  # it may quote a file of anyone
     return 1
 
 

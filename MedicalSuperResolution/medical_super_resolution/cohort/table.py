@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system.temp_dirs import write_whole
+from ..system.texts import on_one_line
 from ..volumes.io.formats import is_volume_file
 
 TABLE = "medsr.csv"
@@ -77,7 +78,7 @@ class Row:
         """One line for people, as soon as the volume is done."""
         took = f", {self.seconds:g} s" if self.status == "done" else ""
         said = f"{self.size} at {self.spacing_mm} mm{took}" if self.size else self.message
-        return f"{self.status:9} {self.name}" + (f": {said}" if said else "")
+        return on_one_line(f"{self.status:9} {self.name}" + (f": {said}" if said else ""))
 
 
 def _texts(row: Row) -> dict[str, Any]:

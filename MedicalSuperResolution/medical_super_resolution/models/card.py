@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..system.checksum import digest_of
+from ..system.texts import on_one_line
 from .store import detail_files_of, read_header
 
 
@@ -35,11 +36,6 @@ def summarized(path: Path) -> str:
     summary = str(card.get("summary", "")).partition("\n")[0]
     line = f"{path.stem:<16} {path.stat().st_size / 1e6:4.1f} MB  {modalities:<8} {summary}".rstrip()
     return on_one_line(line)
-
-
-def on_one_line(text: str) -> str:
-    """A text from a file of anyone, without what moves the cursor, colors a terminal, or feigns further lines."""
-    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _detail_model(path: Path) -> str:

@@ -14,6 +14,7 @@ from ...errors import SettingsError, optional
 from ...settings import EnhanceSettings
 from ...system.memory import physical_bytes
 from ...system.process import available_cpus
+from ...system.texts import on_one_line
 from ..settings import add_settings, settings_of
 from ..terminal import INTERRUPTED_EXIT
 
@@ -125,7 +126,7 @@ def _summary(rows: list[Row], counts: Counter[str], table: Path) -> int:
     """Print failures and counts; return the exit status."""
     for row in rows:
         if row.error:
-            print(f"{row.status}: {row.name}: {row.error}")
+            print(on_one_line(f"{row.status}: {row.name}: {row.error}"))
     print(f"{', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}: {table}")
     return 1 if any(row.error for row in rows) else 0
 

@@ -13,6 +13,7 @@ from ...report import Report, check_report, write_report
 from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks, peak_mb, return_code_pages
 from ...system.process import end_with_parent
+from ...system.texts import on_one_line
 from ..settings import add_output, add_selection, add_settings, selection_of, settings_of
 from ..terminal import progress_of_kind
 from .labels import images_of, labels_of, write_labels
@@ -233,7 +234,8 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "skipped", "failed")}
     width = max(len(row.name) for row in rows)
     for row in rows:
-        print(f"{row.name:{width}}  {row.status:8}  {row.size:14}  {row.spacing_mm:18}  {row.message[:100]}".rstrip())
+        facts = f"{row.name:{width}}  {row.status:8}  {row.size:14}  {row.spacing_mm:18}  {row.message[:100]}"
+        print(on_one_line(facts).rstrip())
     print(f"{', '.join(f'{count} {status}' for status, count in counts.items())}: {chosen.output / TABLE}")
     return 1 if counts["failed"] else 0
 

@@ -16,7 +16,7 @@ import torch
 from ...errors import SuperResolutionError, optional
 from ...networks.contracts import SequenceGenerator
 from ...system.temp_dirs import check_folder_of, put_in_place, work_folder
-from ..card import on_one_line
+from ...system.texts import on_one_line
 from ..file import Model
 from .bundle import NOTICE, write_bundle
 from .program import INPUTS, OUTPUT, program_of

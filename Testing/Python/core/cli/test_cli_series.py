@@ -44,6 +44,19 @@ def test_info_lists_the_series_of_a_folder_in_a_table(medsr: Medsr, a_study: Pat
     assert phases == ["series 7, --phase 1: echo 1, 5 slices", "series 7, --phase 2: echo 2, 5 slices"]
 
 
+def test_a_description_cannot_steer_a_terminal_or_feign_lines(medsr: Medsr, folder: Path):
+    for series in (1, 2):
+        said = {"SeriesInstanceUID": f"{ROOT}.{series}", "SeriesDescription": "\x1b[2Ja\x07\rerror: b"}
+        write_images(folder / "study" / str(series), STORED, SeriesNumber=series, **said)
+    (folder / "study" / "a\nb.dcm").write_text("no image")
+    table = medsr("info", folder / "study")[1]
+    refusal = medsr("enhance", folder / "study", folder / "out.nrrd")[2]
+    for line in [*table.split("\n"), *refusal.split("\n")]:
+        assert line.isprintable()
+    assert r"\x1b[2Ja\x07 error: b" in table
+    assert refusal.count("\nerror: ") == 1
+
+
 def test_info_lists_the_series_of_a_dicomdir_as_those_of_its_folder(medsr: Medsr, a_study: Path):
     (a_study / "DICOMDIR").write_bytes(b"lists files")
     table = medsr("info", a_study)[1]

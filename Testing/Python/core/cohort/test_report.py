@@ -28,6 +28,11 @@ def a_row(number: int, **facts: str) -> Row:
     return Row(input=f"s{number}", output=f"s{number}", status="done", **(standard | facts))
 
 
+def test_the_line_of_a_study_shows_what_a_name_would_do_to_a_terminal():
+    row = Row(input="\x1b[2Ja\nb.nii", output="o", status="failed", error="M\udcfcller is damaged")
+    assert row.line == r"failed    \x1b[2Ja b.nii: M\udcfcller is damaged"
+
+
 def test_what_is_unlike_the_others_of_its_modality_stands_out():
     rows = [a_row(number, consistency_error=f"{2 + 0.1 * (number % 3)}") for number in range(12)]
     rows += [a_row(12, consistency_error="9"), a_row(13, slice_width_mm="9"), a_row(14, modality="mr")]

@@ -1,0 +1,15 @@
+"""Texts of files, as people may see them."""
+
+from __future__ import annotations
+
+
+def on_one_line(text: str) -> str:
+    """A text from a file of anyone, without what moves the cursor, colors a terminal, or feigns further lines.
+
+    White space becomes spaces, and what else cannot be printed, such as a name in another encoding, becomes escapes.
+    """
+    return "".join(one if one.isprintable() else " " if one.isspace() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
