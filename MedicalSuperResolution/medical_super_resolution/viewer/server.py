@@ -19,6 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ..errors import SettingsError, SuperResolutionError
+from ..system.texts import on_one_line
 from .choices import choices, modality_of, settings_of
 from .sessions import Session, SessionOver, Sessions
 
@@ -122,7 +123,8 @@ def _once(request: Request) -> Response:
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
-    return JSONResponse({"error": str(problem)}, 404 if isinstance(problem, SessionOver) else 422)
+    sentence = on_one_line(str(problem))  # it may quote a name that is no UTF-8
+    return JSONResponse({"error": sentence}, 404 if isinstance(problem, SessionOver) else 422)
 
 
 async def _out_of_memory(request: Request, problem: Exception) -> Response:

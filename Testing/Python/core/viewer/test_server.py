@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import gzip
+import os
 import socket
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -174,6 +176,15 @@ def test_a_path_that_leads_nowhere_is_named_and_ends_no_enhancement(a_client: Te
     answer = a_client.post(f"{an_opened}/open", json={"path": path})
     assert (answer.status_code, answer.json()["error"]) == (422, f"there is no file {path}")
     assert a_client.get(an_opened).json()["run"]["status"] == "running"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes of any encoding there")
+def test_a_name_in_the_encoding_of_an_old_archive_is_refused_by_escapes(
+    a_client: TestClient, a_session: str, tmp_path: Path
+):
+    (tmp_path / os.fsdecode(b"M\xfcller.dcm.gz")).write_bytes(gzip.compress(b"packed"))
+    answer = a_client.post(f"{a_session}/open", json={"path": str(tmp_path)})
+    assert (answer.status_code, r"M\udcfcller.dcm.gz" in answer.json()["error"]) == (422, True)
 
 
 def test_a_zipped_dicom_series_is_opened_and_enhanced_as_its_files(
