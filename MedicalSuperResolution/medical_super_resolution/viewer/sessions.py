@@ -82,13 +82,13 @@ class Session:
         VolumeError
             There are several volumes, or they cannot be read.
         """
-        for path in [path for path in self.uploads.iterdir() if path.suffix.lower() == ".zip"]:
-            unpack(path, self.uploads)
-            path.unlink()
-        volumes = sorted(path for path in self.uploads.iterdir() if formats.is_volume_file(path))
-        if len({_PART_OF_PAIR.sub("", path.name) for path in volumes}) > 1:
-            raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")
         try:
+            for path in [path for path in self.uploads.iterdir() if path.suffix.lower() == ".zip"]:
+                unpack(path, self.uploads)
+                path.unlink()
+            volumes = sorted(path for path in self.uploads.iterdir() if formats.is_volume_file(path))
+            if len({_PART_OF_PAIR.sub("", path.name) for path in volumes}) > 1:
+                raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")
             self.open(volumes[0] if volumes else self.uploads)
         except VolumeError as problem:  # the user knows only the names of the files
             text = str(problem).replace(f"{self.uploads}{os.sep}", "the file ")
