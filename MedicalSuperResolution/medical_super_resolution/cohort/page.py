@@ -62,13 +62,13 @@ def write_page(rows: Sequence[Row], output: Path) -> None:
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>MedicalSuperResolution: cohort</title><style>{_STYLE}</style></head>
-<body><h1>Cohort</h1><p>{counts or "nothing was done"}. {html.escape(NOTICE)}</p>
+<body><main><h1>Cohort</h1><p>{counts or "nothing was done"}. {html.escape(NOTICE)}</p>
 <p>Failures come first, then studies that differ from the others of their modality by more than {OUTLIER_ABOVE:g}
 robust standard deviations in data-consistency error, slice profile (width over thickness) or uncertainty.</p>
 <div class="wide" tabindex="0" role="region" aria-label="Studies">
 <table><thead><tr>{headings}</tr></thead><tbody>
 {lines}
-</tbody></table></div></body></html>
+</tbody></table></div></main></body></html>
 """
     write_whole(output / PAGE, page.encode(errors="backslashreplace"))
 

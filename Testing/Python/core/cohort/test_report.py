@@ -121,6 +121,12 @@ def test_in_a_narrow_window_the_table_scrolls_and_not_the_page(tmp_path: Path):
     assert page.index('<div class="wide" tabindex="0"') < page.index("<table>")
 
 
+def test_a_screen_reader_finds_the_content_of_the_report(tmp_path: Path):
+    write_page([a_row(1)], tmp_path)
+    page = (tmp_path / "medsr.html").read_text()
+    assert page.index("<main>") < page.index("<h1>") < page.index("</table>") < page.index("</main>")
+
+
 def test_a_thumbnail_shows_the_cut_across_the_slices_before_and_after(a_volume: Volume):
     fine = Volume(np.repeat(a_volume.array, 2, axis=0), a_volume.grid.refined("k", 2))
     gray = picture(a_volume, fine, across=0)
