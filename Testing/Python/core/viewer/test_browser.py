@@ -20,6 +20,13 @@ from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
 ROOT = Path(__file__).parents[4]
+FAINT = """() => {
+    const light = (color) => color.match(/\\d+/g).map((part) => part / 255)
+        .map((part) => part <= 0.04 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, part, n) => sum + [0.2126, 0.7152, 0.0722][n] * part, 0.05);
+    const panel = light(getComputedStyle(document.querySelector('aside')).backgroundColor);
+    return [...document.querySelectorAll('select, input[type=text], input[type=number], button')]
+        .filter((one) => light(getComputedStyle(one).borderTopColor) / panel < 3).map((one) => one.outerHTML) }"""
 
 pytestmark = NEEDS_CHROMIUM
 if CHROMIUM:
@@ -446,6 +453,12 @@ def test_an_image_has_a_name_before_it_is_drawn(page, scans: Path):
     page.get_by_label("Volume file").set_input_files(scans / "small.nii.gz")
     page.wait_for_selector("canvas")
     assert page.evaluate(UNNAMED) == []
+
+
+def test_the_edges_of_controls_stand_out_from_the_panel(page, scans: Path):
+    """WCAG 1.4.11: a ratio of at least 3."""
+    open_scan(page, scans / "small.nii.gz")
+    assert page.evaluate(FAINT) == []
 
 
 def test_every_control_and_image_has_a_name(page, scans: Path):
