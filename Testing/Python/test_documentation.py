@@ -150,6 +150,12 @@ def test_the_site_invites_to_the_demonstration_page_where_it_was_assembled(tmp_p
     assert "## Where to start" in shown
 
 
+def test_a_link_on_the_site_is_told_from_the_text_by_more_than_its_color():
+    site = documentation.REPOSITORY / "mkdocs.yml"
+    styles = re.search(r"^extra_css: \[(.*)\]$", site.read_text(encoding="utf-8"), re.MULTILINE)
+    assert "text-decoration: underline" in (documentation.DOCS / styles[1]).read_text(encoding="utf-8")
+
+
 def test_the_citation_is_of_this_version():
     citation = (documentation.REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == __version__
