@@ -1,6 +1,8 @@
-"""Texts of files, as people may see them."""
+"""Texts for people: a line in a terminal, and a table in Markdown."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 
 def on_one_line(text: str) -> str:
@@ -13,3 +15,9 @@ def on_one_line(text: str) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
+
+
+def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, and an empty one."""
+    head = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    return [*head, *("| " + " | ".join(row) + " |" for row in rows), ""]

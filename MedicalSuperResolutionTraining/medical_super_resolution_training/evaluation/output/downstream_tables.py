@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medical_super_resolution.system.texts import markdown_table
+
 from ..checks.registration_error import MOTIONS
 from ..results import DownstreamScore, RegistrationScore, statistics
 from .charts import figure_of, save
-from .markdown import table, volumes
 
 _MEASURES = {
     "dice": ("Dice", ".3f"),
@@ -34,8 +35,13 @@ def downstream_lines(scores: list[DownstreamScore]) -> list[str]:
             for method in dict.fromkeys(one.method for one in own)
         ]
         lines += [f"{case}, {structure}, {volumes(len({one.subject for one in own}))}:", ""]
-        lines += table(["method", *(title for title, _ in _MEASURES.values())], rows)
+        lines += markdown_table(["method", *(title for title, _ in _MEASURES.values())], rows)
     return lines
+
+
+def volumes(count: int) -> str:
+    """Such as "3 volumes"."""
+    return "1 volume" if count == 1 else f"{count} volumes"
 
 
 def _cell(scores: list[DownstreamScore], name: str) -> str:
@@ -58,7 +64,7 @@ def registration_lines(scores: list[RegistrationScore]) -> list[str]:
         own = [one for one in scores if one.case == case]
         found = _by_method(own, "error_mm").items()
         rows = [[method, f"{statistics(values).mean:.2f} ({max(values):.2f})"] for method, values in found]
-        lines += [f"{case}:", "", *table(["method", "error, mm"], rows)]
+        lines += [f"{case}:", "", *markdown_table(["method", "error, mm"], rows)]
     return lines
 
 

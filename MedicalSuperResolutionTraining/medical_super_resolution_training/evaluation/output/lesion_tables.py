@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from medical_super_resolution.system.texts import markdown_table
+
 from ..results import LesionScore, Statistics, statistics
-from .markdown import table
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def lesion_lines(means: list[LesionMean]) -> list[str]:
             [method, *(_cell(one) for one in own if one.method == method)]
             for method in dict.fromkeys(one.method for one in own)
         ]
-        lines += [f"{case}, {kind}s, diameter (number):", "", *table(["method", *titles], rows)]
+        lines += [f"{case}, {kind}s, diameter (number):", "", *markdown_table(["method", *titles], rows)]
     return lines
 
 

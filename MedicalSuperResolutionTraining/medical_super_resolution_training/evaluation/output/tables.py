@@ -7,14 +7,15 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from medical_super_resolution.system.texts import markdown_table
+
 from ..checks.calibration import calibrated
 from ..checks.hallucinations import BLOBS
 from ..measures.registry import MEASURES
 from ..methods.method import BASELINE
 from ..results import ALL, MORE, Group, Statistics, StudyResults, groups
-from .downstream_tables import downstream_lines, registration_lines
+from .downstream_tables import downstream_lines, registration_lines, volumes
 from .lesion_tables import lesion_lines, lesion_means
-from .markdown import table, volumes
 
 _WRITTEN = {name: measure.written for name, measure in MEASURES.items()} | dict.fromkeys(BLOBS, ".1f")
 _WRITTEN |= {"noise_bound": ".2f", "noise_share": ".0%", "seconds": ".1f"}
@@ -102,7 +103,7 @@ def _means(group: Group) -> list[str]:
     names = [name for name in MEASURES if not (group.modality == ALL and name in _IN_UNITS)]
     names = [name for name in names if any(group.of(method, name).count for method in group.methods)]
     rows = [[method, *(_with_deviation(group.of(method, name), name) for name in names)] for method in group.methods]
-    return table(["method", *(_TITLES[name] for name in names)], rows)
+    return markdown_table(["method", *(_TITLES[name] for name in names)], rows)
 
 
 def _paired(group: Group) -> list[str]:
@@ -113,7 +114,7 @@ def _paired(group: Group) -> list[str]:
         if method != BASELINE
     ]
     titles = [f"{_TITLES[name]} over B-spline (worst)" for name in names]
-    return ["Paired differences:", "", *table(["method", *titles], rows)]
+    return ["Paired differences:", "", *markdown_table(["method", *titles], rows)]
 
 
 def _between(group: Group) -> list[str]:
@@ -122,7 +123,7 @@ def _between(group: Group) -> list[str]:
         [method, *("" if method == other else _signed(group.paired(method, other, "psnr")) for other in group.methods)]
         for method in group.methods
     ]
-    return ["Paired differences in PSNR, row less column, dB:", "", *table(["", *group.methods], rows)]
+    return ["Paired differences in PSNR, row less column, dB:", "", *markdown_table(["", *group.methods], rows)]
 
 
 def _blobs_and_costs(group: Group) -> list[str]:
@@ -131,7 +132,7 @@ def _blobs_and_costs(group: Group) -> list[str]:
     return [
         "Blobs that the reference does not show, noise, time:",
         "",
-        *table(["method", *(_TITLES[n] for n in names)], rows),
+        *markdown_table(["method", *(_TITLES[n] for n in names)], rows),
     ]
 
 
@@ -144,7 +145,7 @@ def _calibration(results: StudyResults) -> list[str]:
         rows.append([method, case, str(len(samples)), *values])
     titles = ["method", "case", "volumes", "Spearman over 10 bins", "Spearman over voxels"]
     titles += ["errors within twice the uncertainty", "error of the last bin over the first"]
-    return ["## Uncertainty against true error", "", *table(titles, rows)]
+    return ["## Uncertainty against true error", "", *markdown_table(titles, rows)]
 
 
 def _number(value: float, name: str) -> str:
