@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,7 @@ from .enhancement import Enhancement
 
 FOLDER_PREFIX = "medsr-view-"
 _MOST_SESSIONS = 8
+_CLOSED_SECONDS = 120  # browsers let a page in the background ask once a minute
 _PART_OF_PAIR = re.compile(r"\.(hdr|img)(\.gz)?$", re.IGNORECASE)  # whose files both pass for a volume
 _UPLOADS, _RUN = "uploads-", "run-"
 _RESULT, _REPORT = "result.nii.gz", "report.json"
@@ -48,6 +50,7 @@ class Session:
         self.comparison: Comparison | None = None
         self.run: Enhancement | None = None
         self.version = 0  # of the comparison
+        self.asked = time.monotonic()  # the page's last request; while an enhancement runs, it asks again and again
         self._source: Path | None = None
         self._results: Path | None = None
 
@@ -189,6 +192,7 @@ class Sessions:
         found = self._sessions.get(name)  # once, because another thread may replace it
         if found is None:
             raise SessionOver("this session is over; open the volume again")
+        found.asked = time.monotonic()
         return found
 
     def __iter__(self) -> Iterator[Session]:
@@ -218,15 +222,23 @@ class Sessions:
     def enhance(self, name: str, settings: EnhanceSettings, modality: str | None = None) -> None:
         """Begin the enhancement of a session. Only one runs at a time, because of memory.
 
+        That of a closed page is ended for it.
+
         Raises
         ------
         SuperResolutionError
             See `Session.enhance`; or another session has a running enhancement.
         """
         with self._lock:
-            if any(one.is_running for one in self if one is not self[name]):
-                raise SettingsError("another enhancement is running on this computer; wait for it, or cancel it")
-            self[name].enhance(settings, modality)
+            wanted = self[name]
+            for other in (one for one in self if one.is_running and one is not wanted):
+                if time.monotonic() - other.asked < _CLOSED_SECONDS:
+                    raise SettingsError(
+                        "another page is enhancing; wait for it, or cancel it there; if that page was closed, try again"
+                        f" in {_CLOSED_SECONDS // 60} minutes"
+                    )
+                other.end_run()
+            wanted.enhance(settings, modality)
 
     def close(self) -> None:
         """Close all sessions."""

@@ -130,8 +130,23 @@ def test_sessions_know_nothing_of_each_other_and_one_works_at_a_time(
     a_client.post(f"{other}/open", json={"path": str(a_scan)})
     a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic"})
     answer = a_client.post(f"{other}/enhance", json={"goal": "isotropic"})
-    assert "another enhancement is running" in answer.json()["error"]
+    assert "another page is enhancing" in answer.json()["error"]
     assert a_client.get(f"{other[:-4]}none").status_code == 404
+
+
+def test_an_enhancement_whose_page_was_closed_is_ended_for_that_of_another_page(
+    a_client: TestClient, an_opened: str, a_scan: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun = time.monotonic()
+    a_client.post(f"{an_opened}/enhance", json={"goal": "thin-2"})
+    closed = RunDouble.last
+    another = f"/api/sessions/{a_client.post('/api/sessions').json()['session']}"
+    a_client.post(f"{another}/open", json={"path": str(a_scan)})
+    monkeypatch.setattr(time, "monotonic", lambda: begun + 100)  # a page in the background asks once a minute
+    assert a_client.post(f"{another}/enhance", json={"goal": "thin-2"}).status_code == 422
+    monkeypatch.setattr(time, "monotonic", lambda: begun + 200)
+    assert a_client.post(f"{another}/enhance", json={"goal": "thin-2"}).json()["run"]["status"] == "running"
+    assert closed.status == "cancelled"
 
 
 def test_the_ninth_session_takes_the_place_of_the_oldest_that_does_not_work(a_client: TestClient, an_opened: str):
