@@ -7,7 +7,7 @@ Every step renames one file or folder, which is atomic:
     enhancing/SERIES/               derived images while they are written
     sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
     sending/SERIES/DERIVED.begun    derived image whose transfer began; its receiver may have it
-    done/SERIES                     images that a series was enhanced of; empty where no rule fits it
+    done/SERIES                     images that a series was enhanced of; empty where no rule fits it, or if made here
     failed/SERIES/                  series set aside; ``reason.txt`` holds the reason
 
 SERIES and INSTANCE are SHA-256 digests of DICOM's identifiers, so no path names a patient.
@@ -221,6 +221,11 @@ class Queue:
             mark.touch()
         for state in (WAITING, SENDING):
             self._remove(self.folder / state / series)
+
+    def pass_over(self, series_uid: str) -> None:
+        """Mark a series as done that was made here: it is neither fetched nor stored."""
+        with suppress(OSError):  # the disk is full; sending frees it
+            (self.folder / DONE / label(series_uid)).touch()
 
     def fail(self, series: str, reason: str) -> None:
         """Set aside a series that cannot be enhanced."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import SuperResolutionError
 from .enhancer import Enhancer, is_lack_of_room, sentence_of
+from .failures import Failures
 from .queue import BEGUN, DESTINATION, Queue
 from .rules import Rule, first_that_fits
 from .sender import NoAnswerError, destination_of
@@ -43,7 +44,7 @@ class Station:
     source : DicomWebSource or None
         A service to fetch further series from.
     retry_seconds : float
-        Time between two searches of the source, and before sending is tried again.
+        Time between two searches of the source, and before sending is tried again; longer if it fails again and again.
     """
 
     queue: Queue
@@ -55,6 +56,7 @@ class Station:
     source: DicomWebSource | None = None
     retry_seconds: float = _RETRY_SECONDS
     _enhancer: Enhancer = field(default_factory=Enhancer)
+    _failures: Failures = field(default_factory=Failures)  # by the series, or by a destination that does not answer
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
@@ -121,38 +123,46 @@ class Station:
         logger.info("series %s: enhanced by %s", folder.name, rule.model)
 
     def send_waiting(self) -> bool:
-        """Send the derived series; return False if a receiver did not accept one."""
+        """Send the derived series; return False if some are still to be sent."""
         all_sent = True
-        silent: set[str] = set()  # destinations that do not answer; one of them holds up no other
+        self._failures.begin_round()
         for folder in self.queue.sending():
             try:
                 address = (folder / DESTINATION).read_text(encoding="utf-8")
-                if address in silent:
+                if self._failures.is_paused(address) or self._failures.is_paused(folder.name):
+                    all_sent = False
                     continue
                 self._send(folder, address)
             except OSError:  # of the queue
                 raise
             except NoAnswerError as problem:
-                logger.warning("%s; what waits for it is sent again later", problem)
-                silent.add(address)
+                if self._failures.add(address, str(problem)):
+                    logger.warning("%s; what waits for it is sent again later", problem)
                 all_sent = False
             except Exception as problem:  # one series holds up no other; texts of libraries may name a patient
-                reason = problem if isinstance(problem, SuperResolutionError) else type(problem).__name__
-                logger.warning("series %s: %s; it is sent again later", folder.name, reason)
+                self._failures.clear(address)
+                reason = str(problem) if isinstance(problem, SuperResolutionError) else type(problem).__name__
+                if self._failures.add(folder.name, reason):
+                    logger.warning("series %s: %s; it is sent again later", folder.name, reason)
                 all_sent = False
             else:
+                self._failures.clear(address, folder.name)
                 self.queue.finish(folder.name)
                 logger.info("series %s: sent", folder.name)
         return all_sent
 
     def _send(self, folder: Path, address: str) -> None:
         """Send the images of a derived series, but not those that the receiver has from before an interruption."""
+        from pydicom import dcmread
+
         to = destination_of(address, title=self.title)
         for image in folder.glob(f"*{BEGUN}"):
             if to.holds(image):
                 logger.info("series %s: an image was sent before the interruption", folder.name)
                 self.queue.sent(image)
         if images := sorted(path for path in folder.iterdir() if path.suffix in (".dcm", BEGUN)):
+            header = dcmread(images[0], specific_tags=["SeriesInstanceUID"])
+            self.queue.pass_over(str(header.SeriesInstanceUID))  # series may be fetched from where this one goes
             with to.connected(images) as store:
                 for image in images:
                     begun = self.queue.begin(image)

@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SuperResolutionError
+from .failures import Failures
 from .queue import Queue, label
 from .received import TooLate
 from .rules import Rule
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _SERIES_UID = "0020000E"
+_NOT_OF_THE_FORM = (401, 403, 404)  # who asks, or what for, is refused; in any other form as well
 _FIELDS = ("SeriesDescription", "NumberOfSeriesRelatedInstances")
 logger = logging.getLogger(__name__)
 
@@ -47,9 +49,13 @@ class DicomWebSource:
     days: int = 7
     _counts: dict[str, str] = field(default_factory=dict)  # images of each series at the last search
     _fetched: set[str] = field(default_factory=set)
+    _failures: Failures = field(default_factory=Failures)  # of the search, by the address, and of series
 
     def fetch(self, queue: Queue) -> None:
         """Fetch new series whose number of images has not changed since the last search."""
+        self._failures.begin_round()
+        if self._failures.is_paused(self.address):
+            return
         with client_of(self.address) as client:
             self._fetch_by(client, queue)
 
@@ -57,8 +63,10 @@ class DicomWebSource:
         try:
             found = list(self._found(client))
         except Exception as problem:  # of requests or pydicom; texts may name a patient
-            logger.warning("the service cannot be searched: %s; tried again later", reason_of(problem))
+            if self._failures.add(self.address, reason := reason_of(problem)):
+                logger.warning("the service cannot be searched: %s; tried again later", reason)
             return
+        self._failures.clear(self.address)
         before, self._counts = self._counts, {series: count for _, series, count in found}
         self._fetched &= self._counts.keys()  # the queue knows the others
         for study, series, count in found:
@@ -66,7 +74,8 @@ class DicomWebSource:
             if is_growing and series in self._fetched:
                 now = f"has {count} images now instead of {before[series]}"
                 logger.warning("series %s: %s, which are not fetched again", label(series), now)
-            if is_growing or series in self._fetched or queue.is_known(series):
+            is_paused = self._failures.is_paused(series)
+            if is_growing or is_paused or series in self._fetched or queue.is_known(series):
                 continue
             try:
                 _add_all(_images_of(client, study, series), series, queue)
@@ -76,9 +85,11 @@ class DicomWebSource:
                 logger.warning("series %s: an image was refused: %s", label(series), problem)
                 continue
             except Exception as problem:  # also of the queue; the other series go on
-                logger.warning("series %s: cannot be fetched: %s; tried again later", label(series), reason_of(problem))
+                if self._failures.add(series, reason := reason_of(problem)):
+                    logger.warning("series %s: cannot be fetched: %s; tried again later", label(series), reason)
                 continue
             else:
+                self._failures.clear(series)
                 logger.info("series %s: fetched", label(series))
             self._fetched.add(series)
 
@@ -90,8 +101,8 @@ class DicomWebSource:
                 try:
                     study, series, description, count = _understood(answer)
                 except Exception as problem:  # of pydicom; one series holds up no other
-                    reason = type(problem).__name__
-                    logger.warning("an answer of the service cannot be understood: %s; it is passed over", reason)
+                    if self._failures.add(str(answer.get(_SERIES_UID)), reason := type(problem).__name__):
+                        logger.warning("an answer of the service cannot be understood: %s; it is passed over", reason)
                     continue
                 if any(rule.may_fit(modality, description) for rule in self.rules):
                     yield study, series, count
@@ -123,7 +134,8 @@ def _images_of(client: DICOMwebClient, study: str, series: str) -> Iterator[Data
     try:
         yield from client.iter_series(study, series)
     except OSError as problem:  # of requests
-        if getattr(problem, "response", None) is None:
+        response = getattr(problem, "response", None)
+        if response is None or response.status_code in _NOT_OF_THE_FORM:
             raise
         yield from client.iter_series(study, series, media_types=(("application/dicom", "*"),))
 

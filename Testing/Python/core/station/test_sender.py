@@ -53,7 +53,12 @@ def test_a_series_that_cannot_be_sent_at_all_holds_up_no_other(
 
 
 def test_a_destination_that_does_not_answer_is_tried_once_and_holds_up_no_other(
-    a_queue: Queue, a_series: list[Path], an_archive: Archive, a_port: int, monkeypatch: pytest.MonkeyPatch
+    a_queue: Queue,
+    a_series: list[Path],
+    an_archive: Archive,
+    a_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
     silent, tried = f"SILENT@127.0.0.1:{a_port}", []
     for name, address in (("0", silent), ("1", silent), ("2", an_archive.address), ("3", silent)):
@@ -67,6 +72,32 @@ def test_a_destination_that_does_not_answer_is_tried_once_and_holds_up_no_other(
     assert not at_work.send_waiting()
     assert (tried.count("SILENT"), len(an_archive.got)) == (1, 1)
     assert len(a_queue.sending()) == 3
+    for _ in range(15):
+        at_work.send_waiting()
+    assert tried.count("SILENT") == 5
+    assert caplog.text.count("what waits for it is sent again later") == 1
+
+
+def test_a_series_that_is_refused_again_and_again_is_sent_ever_more_rarely_and_holds_up_no_other(
+    a_queue: Queue, a_series: list[Path], an_archive_without_queries: Archive, caplog: pytest.LogCaptureFixture
+):
+    archive = an_archive_without_queries
+    at_work = Station(a_queue, (), "A@b:1", "MEDSR")
+    archive.status = 0xA700
+    for name in ("refused", "stored"):
+        folder = a_queue.folder / "sending" / name
+        folder.mkdir()
+        (folder / "destination.txt").write_text(archive.address)
+        (folder / "0.dcm").write_bytes(a_series[0].read_bytes())
+        for _ in range(5 if name == "refused" else 1):
+            assert not at_work.send_waiting()
+        assert len(archive.got) == (3 if name == "refused" else 4)
+        archive.status = 0
+    assert [folder.name for folder in a_queue.sending()] == ["refused"]
+    assert caplog.text.count("did not store an image: status 0xA700; it is sent again later") == 1
+    for _ in range(2):
+        at_work.send_waiting()
+    assert a_queue.sending() == []
 
 
 def test_a_receiver_that_refuses_one_kind_of_image_is_not_taken_for_silent(a_series: list[Path]):

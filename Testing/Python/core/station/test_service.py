@@ -40,7 +40,8 @@ def test_received_series_are_enhanced_and_sent_once(
     (derived,) = {image.SeriesInstanceUID for image in an_archive.got}
     assert derived != SERIES
     assert len(an_archive.got) == 10
-    assert [path.name for path in a_queue.folder.rglob("*") if path.is_file()] == [label(SERIES)]
+    assert {path.name for path in a_queue.folder.rglob("*") if path.is_file()} == {label(SERIES), label(derived)}
+    assert a_queue.is_known(derived)  # so that it is not fetched from the archive
 
 
 def test_an_image_that_comes_after_its_series_was_enhanced_is_refused_and_those_that_come_again_are_not(

@@ -230,8 +230,34 @@ def test_a_series_that_cannot_be_fetched_holds_up_no_other(
     source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
     for _ in range(3):
         source.fetch(a_queue)
-    assert caplog.text.count(f"series {label('1.2')}: cannot be fetched: OSError; tried again later") == 2
+    assert caplog.text.count(f"series {label('1.2')}: cannot be fetched: OSError; tried again later") == 1
     assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
+
+
+def test_a_service_that_goes_on_to_refuse_is_asked_ever_more_rarely_and_logged_when_the_reason_changes(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    answer = pytest.importorskip("requests").Response()
+    asked: list[int] = []
+
+    def refuse(*of: str, **form: object) -> None:
+        asked.append(len(a_service.asked))
+        answer.status_code = 401 if len(a_service.asked) < 30 else 403
+        answer.raise_for_status()
+
+    monkeypatch.setattr(a_service, "iter_series", refuse)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    for _ in range(100):
+        source.fetch(a_queue)
+    assert asked == [2 * search for search in (2, 3, 5, 9, 17, 33, 65, 97)]  # of two pages each
+    assert [text for text in ("401", "403") if caplog.text.count(f"cannot be fetched: HTTP status {text};") != 1] == []
+    assert caplog.text.count("WARNING") == 2
+    monkeypatch.setattr(a_service, "search_for_series", refuse)
+    asked.clear()
+    for _ in range(20):
+        source.fetch(a_queue)
+    assert len(asked) == 5
+    assert caplog.text.count("the service cannot be searched: HTTP status 403") == 1
 
 
 def test_a_series_with_an_image_that_cannot_be_written_is_not_fetched_at_each_search(
