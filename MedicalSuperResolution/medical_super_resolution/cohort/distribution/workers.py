@@ -60,6 +60,11 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
         How many.
     gpus : sequence of str
         Identifiers of CUDA devices, one for each worker; empty for none.
+
+    Raises
+    ------
+    SettingsError
+        Dask fails to start them.
     """
     from dask import config
     from distributed import Client, Nanny, Scheduler, Security, SpecCluster, WorkerPlugin
@@ -80,7 +85,14 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
     scheduler = {"cls": Scheduler, "options": options}
     with config.set(_DASK), ExitStack() as opened:
         with interrupted_afterwards():  # Dask fails to close workers that are still starting
-            cluster = SpecCluster(workers, scheduler, security=security, silence_logs=logging.CRITICAL)
+            try:
+                cluster = SpecCluster(workers, scheduler, security=security, silence_logs=logging.CRITICAL)
+            except RuntimeError as problem:
+                reason = str(problem).rstrip(".")
+                raise SettingsError(
+                    f"Dask cannot start its workers here: {reason}; it needs a home folder (HOME) and memory; or"
+                    " use `medsr enhance IN OUT --jobs N`"
+                ) from problem
             opened.enter_context(cluster)
         client = opened.enter_context(Client(cluster))
         client.register_plugin(LeaveInterrupts())

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from medical_super_resolution.cohort.distribution.workers import local_workers, workers_at
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.system.process import interrupt
 
 distributed = pytest.importorskip("distributed")
@@ -30,6 +31,15 @@ def test_only_the_one_who_started_the_workers_can_run_code_by_them():
 def test_a_scheduler_that_ends_leaves_one_sentence_and_no_traceback_of_dask(a_client):
     with workers_at(a_client.scheduler.address):
         assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)
+
+
+def test_workers_that_dask_cannot_start_are_a_sentence(monkeypatch: pytest.MonkeyPatch):
+    def no_home(*_: object, **__: object) -> None:
+        raise RuntimeError("Cluster failed to start: Could not determine home directory.")
+
+    monkeypatch.setattr(distributed, "SpecCluster", no_home)
+    with pytest.raises(SettingsError, match=r"Could not determine home directory; it needs a home folder \(HOME\)"):
+        local_workers(1).__enter__()
 
 
 @pytest.mark.parametrize(("signals", "events"), [(1, ["started", "closed"]), (2, [])])
