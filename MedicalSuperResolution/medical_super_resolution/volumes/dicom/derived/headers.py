@@ -16,6 +16,7 @@ from ....report import Report
 from ..images.header import UNREADABLE, text
 from ..images.mosaic import is_mosaic
 from . import attributes, derivation
+from .patient_position import state_by_codes
 
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
@@ -111,8 +112,8 @@ def series_header(
             setattr(header, keyword, None)
     if "Laterality" not in header and attributes.may_have_sides(header.get("BodyPartExamined", "")):
         header.Laterality = None
-    if "PatientOrientationCodeSequence" in header:
-        del header.PatientPosition  # PET gives it by codes, and the standard forbids giving it twice
+    if storage_class == attributes.PET:
+        state_by_codes(header)
     now = datetime.now(_time_zone(header))
     header.SOPClassUID = storage_class
     header.Modality = attributes.STORAGE_CLASSES[storage_class]

@@ -99,6 +99,26 @@ def test_the_standard_is_kept(tmp_path: Path, kind: str, real: bool, change: Cha
         assert [line for line in (said.stderr + said.stdout).splitlines() if "Error" in line] == []
 
 
+@pytest.mark.parametrize(
+    ("position", "codes"),
+    [
+        ("HFS", ["recumbent", "supine", "headfirst"]),
+        ("FFDR", ["recumbent", "right lateral decubitus", "feet-first"]),
+        ("SITTING", []),
+    ],
+)
+def test_a_position_in_letters_of_pet_becomes_codes(tmp_path: Path, position: str, codes: list[str]):
+    def in_letters(header: pydicom.Dataset, k: int) -> None:
+        del header.PatientOrientationCodeSequence, header.PatientGantryRelationshipCodeSequence
+        header.PatientPosition = position
+
+    header = prepared(tmp_path, "PT", change=in_letters).write().headers[0]
+    assert "PatientPosition" not in header  # beside the codes, the standard forbids it
+    lying, first = header.PatientOrientationCodeSequence, header.PatientGantryRelationshipCodeSequence
+    said = [*lying, *(one.PatientOrientationModifierCodeSequence[0] for one in lying), *first]
+    assert [one.CodeMeaning for one in said] == codes
+
+
 def test_the_dose_of_ct_names_the_phantom_that_it_is_meant_for(tmp_path: Path):
     def dosed(header: pydicom.Dataset, k: int) -> None:
         phantom = pydicom.Dataset()
