@@ -25,7 +25,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from ..errors import ModelError, SettingsError
 from ..networks.contracts import Generator
 from ..networks.generators import GENERATORS
-from ..system.checksum import digest_of
+from ..system import checksum
 from ..system.process import without_warnings
 from ..system.temp_dirs import check_folder_of, write_whole
 from .store import FORMAT_VERSION, HEADER_KEY, read_header
@@ -125,7 +125,8 @@ def load(path: Path) -> Model:
     Raises
     ------
     ModelError
-        The file is missing, damaged, not a model of this software, newer than it, or does not fit its own description.
+        The file is missing, damaged, not a model of this software, newer than it, or does not fit its own description;
+        or it differs from the checksum in the file beside it, see `checksum.expected`.
     """
     path = Path(path)
     header = read_header(path)
@@ -148,7 +149,8 @@ def load(path: Path) -> Model:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise ModelError(f"{path} holds weights that are not finite; the file is damaged, get it again")
     generator.eval().requires_grad_(False)
-    return Model(path.stem, path, digest_of(path), name, header["card"], generator)
+    sha256, _ = checksum.check(path)  # a flipped bit makes another network, which would be used without a word
+    return Model(path.stem, path, sha256, name, header["card"], generator)
 
 
 def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Generator:

@@ -46,6 +46,9 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
             found, was_compared = checksum.check(copy, wanted)  # of the copy: that one is kept
             _check_name(file.name, found, folder)
             _check_loading(copy, file)
+            note = checksum.note_of(copy)
+            note.write_text(f"{found}  {file.name}\n", encoding="utf-8")
+            put_in_place(note, folder / note.name)  # so that each use compares it
             put_in_place(copy, folder / file.name)
     except OSError as problem:
         raise ModelError(

@@ -31,6 +31,11 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def note_of(path: Path) -> Path:
+    """The file that may state the SHA-256 of another, as ``sha256sum`` prints it."""
+    return path.with_name(path.name + ".sha256")
+
+
 def expected(path: Path, given: str | None = None) -> str | None:
     """The expected SHA-256: as given, or that in a file of the same name with .sha256 behind it; None if unknown.
 
@@ -39,7 +44,7 @@ def expected(path: Path, given: str | None = None) -> str | None:
     ModelError
         What is given, or what the file holds, is no SHA-256.
     """
-    note = path.with_name(path.name + ".sha256")
+    note = note_of(path)
     where, digest = "the SHA-256 that was given", (given or "").strip()
     if not digest and note.is_file():
         where, digest = f"the content of {note.name}", _first_word(note)

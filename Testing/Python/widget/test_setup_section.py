@@ -137,7 +137,7 @@ def test_an_imported_model_is_installed_and_chosen(
     assert a_panel.ui.weightsLabel.text == "The model mine is installed."
     assert a_panel._parameterNode.model == "mine"
     assert a_panel.ui.modelComboBox.currentText == "mine"
-    assert [path.name for path in a_user_folder.iterdir()] == ["mine.safetensors"]
+    assert {path.name for path in a_user_folder.iterdir()} == {"mine.safetensors", "mine.safetensors.sha256"}
 
 
 def test_a_detail_model_is_installed_and_not_chosen(a_panel: Any, a_user_folder: Path):

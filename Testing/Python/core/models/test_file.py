@@ -18,6 +18,7 @@ from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models import store
 from medical_super_resolution.models.card import described
+from medical_super_resolution.system import checksum
 
 
 def rewritten(
@@ -245,6 +246,12 @@ def test_every_shipped_model_can_be_read_and_is_below_7_mb():
     for path in store.installed():
         assert models.load(path).card
         assert path.stat().st_size < 7e6
+
+
+def test_every_shipped_model_has_its_checksum_beside_it():
+    for path in store.SHIPPED_FOLDER.glob("*.safetensors"):
+        _, was_compared = checksum.check(path)
+        assert was_compared, f"write it by: sha256sum {path.name} > {path.name}.sha256"
 
 
 def test_a_card_is_shown_with_the_digest_of_the_file(a_model_file: Path):

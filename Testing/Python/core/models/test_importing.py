@@ -45,7 +45,7 @@ def test_an_imported_model_is_found_by_its_name(a_file: Path, a_user_folder: Pat
     assert store.find("mine") == imported.path
     assert imported.path in store.installed()
     assert models.load(store.find("mine")).sha256 == imported.sha256 == checksum.digest_of(a_file)
-    assert [path.name for path in a_user_folder.iterdir()] == ["mine.safetensors"]
+    assert {path.name for path in a_user_folder.iterdir()} == {"mine.safetensors", "mine.safetensors.sha256"}
 
 
 @pytest.mark.parametrize("write", [str.lower, str.upper, " {} \n".format])
@@ -60,6 +60,15 @@ def test_a_checksum_beside_the_file_is_compared(a_file: Path, a_user_folder: Pat
     assert import_model(a_file).was_compared
     note.write_text(written.format(WRONG), encoding="utf-8")
     refused(a_file, a_user_folder, "it is damaged or another file")
+
+
+def test_a_bit_that_flips_after_the_import_is_noticed_where_the_model_is_used(a_file: Path, a_user_folder: Path):
+    imported = import_model(a_file).path
+    content = bytearray(imported.read_bytes())
+    content[-2] ^= 1  # of a weight, which stays finite
+    imported.write_bytes(content)
+    with pytest.raises(ModelError, match="is damaged or another file; get it again"):
+        models.load(imported)
 
 
 def test_a_wrong_checksum_is_refused_with_both(a_file: Path, a_user_folder: Path):
