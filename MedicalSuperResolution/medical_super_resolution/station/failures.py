@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 _DOUBLINGS = 5  # then, with rounds of 30 seconds, it is tried again every 16 minutes
+
+
+@dataclass(frozen=True)
+class _Failure:
+    reason: str
+    times: int  # in a row
+    next_round: int  # to try it in
 
 
 class Failures:
@@ -10,7 +19,7 @@ class Failures:
 
     def __init__(self) -> None:
         self._round = 0
-        self._failed: dict[str, tuple[str, int, int]] = {}  # the reason, how often, and the next round to try it in
+        self._failed: dict[str, _Failure] = {}
 
     def begin_round(self) -> None:
         """Begin to try everything once."""
@@ -18,13 +27,14 @@ class Failures:
 
     def is_paused(self, name: str) -> bool:
         """Whether it is passed over in this round."""
-        return name in self._failed and self._round < self._failed[name][2]
+        return name in self._failed and self._round < self._failed[name].next_round
 
     def add(self, name: str, reason: str) -> bool:
         """Note that it failed in this round; return whether the reason is a new one."""
-        before, times, _ = self._failed.get(name, ("", 0, 0))
-        self._failed[name] = (reason, times + 1, self._round + 1 + 2 ** min(times, _DOUBLINGS) - 1)
-        return reason != before
+        before = self._failed.get(name)
+        times = before.times if before else 0
+        self._failed[name] = _Failure(reason, times + 1, self._round + 2 ** min(times, _DOUBLINGS))
+        return before is None or reason != before.reason
 
     def clear(self, *names: str) -> None:
         """Note that these have succeeded."""
