@@ -18,6 +18,7 @@ from .differences import Copies
 from .images.frames import Frame, frames_of
 from .images.header import DicomFile, quietly, read_file, text, whole
 from .images.mosaic import is_mosaic, slices_of
+from .images.values import has_real_world_slope, is_parametric_map
 from .volumes import Part, counted, left_out, volumes_in
 
 _MULTI_FRAME_KINDS = {
@@ -252,4 +253,6 @@ def _problem(file: DicomFile) -> str:
     if whole(header, "NumberOfFrames", 1) > 1 and "PerFrameFunctionalGroupsSequence" not in header:
         kind = _MULTI_FRAME_KINDS.get(modality, "a multi-frame file without the positions of its frames")
         return f"is {kind}; it cannot be refined as a volume: convert it to NIfTI first"
+    if is_parametric_map(header) and not all(map(has_real_world_slope, frames_of(file))):
+        return "is a parametric map without a RealWorldValueSlope, as with a table of values; convert it to NIfTI first"
     return ""

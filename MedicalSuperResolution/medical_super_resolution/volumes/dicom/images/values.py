@@ -32,7 +32,7 @@ def rescale(frame: Frame) -> tuple[float, float]:
         One of them is no number; or the slope is 0, by which all values were the same. Some viewers show such images as
         if it were 1.
     """
-    keywords = _REAL_WORLD if text(frame.header, "SOPClassUID") == _PARAMETRIC_MAP else _RESCALING
+    keywords = _REAL_WORLD if is_parametric_map(frame.header) else _RESCALING
     slope, intercept = (_stated(frame, keyword) for keyword in keywords)
     if slope == 0:
         raise VolumeError(
@@ -40,6 +40,16 @@ def rescale(frame: Frame) -> tuple[float, float]:
             " the series again"
         )
     return slope or 1.0, intercept or 0.0
+
+
+def is_parametric_map(header: Dataset) -> bool:
+    """Whether the values of an image are its real-world values."""
+    return text(header, "SOPClassUID") == _PARAMETRIC_MAP
+
+
+def has_real_world_slope(frame: Frame) -> bool:
+    """Whether the slope of an image of a parametric map is there, and not a table of values or nothing at all."""
+    return is_stated(frame.header, _REAL_WORLD[0])
 
 
 def about_rescaling(frames: list[Frame]) -> list[str]:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, HTJ2KLossless, RLELossless
 
-from dicom_kinds import enhanced, item, save, write_images
+from dicom_kinds import ROOT, enhanced, item, save, write_images
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.dicom.images import stored as unpacking
 from medical_super_resolution.volumes.io import files
@@ -73,6 +73,25 @@ def test_the_values_of_a_parametric_map_are_its_real_world_values(tmp_path: Path
     made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.30"
     volume = files.read(save(made, tmp_path / "map.dcm"))
     np.testing.assert_array_equal(volume.array, stored * 0.5 + 10)
+
+
+@pytest.mark.parametrize("mapping", [{"RealWorldValueLUTData": [0.0, 1, 4, 9]}, {"LUTLabel": "ADC"}])
+def test_a_parametric_map_without_a_slope_is_refused_and_not_read_as_stored(
+    tmp_path: Path, stored: np.ndarray, mapping: dict
+):
+    """Also one of two maps, in a folder whose other series are read."""
+    made = enhanced(
+        stored,
+        [(0, 0, 3.0 * (k // 2)) for k in range(6)],
+        extra=lambda _: {"RealWorldValueMappingSequence": [item(**mapping)]},
+        SeriesInstanceUID=f"{ROOT}.0.2",
+    )
+    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.30"
+    save(made, tmp_path / "map.dcm")
+    with pytest.raises(VolumeError, match=r"map.dcm is a parametric map without a RealWorldValueSlope, .*; convert"):
+        files.read(tmp_path / "map.dcm")
+    write_images(tmp_path / "ct", stored)
+    np.testing.assert_array_equal(files.read(tmp_path).array, stored)
 
 
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
