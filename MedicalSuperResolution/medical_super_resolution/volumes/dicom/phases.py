@@ -48,7 +48,7 @@ _OF_A_VOLUME = (
 _MOST_INTERLEAVED, _FEWEST_SLICES = 4, 3  # interleaved volumes, and slices of each
 # Order of the images at one place, where no value is common to all slices of a phase.
 _ORDERS = (
-    *("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime"),
+    *("TriggerTime", "NominalCardiacTriggerDelayTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime"),
     *("FrameAcquisitionDateTime", "FrameReferenceDateTime", "InstanceNumber"),
 )
 

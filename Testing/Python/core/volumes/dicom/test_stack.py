@@ -300,7 +300,7 @@ def test_frames_are_ordered_by_place_and_rescaled_one_by_one(tmp_path: Path, kin
     assert volume.modality == {"CT": "ct", "MR": "mr", "PT": "pet"}[kind.split()[-1]]
 
 
-def test_frames_are_distinguished_by_their_component_and_by_their_dimension(tmp_path: Path):
+def test_frames_are_distinguished_by_their_component_their_dimension_and_their_moment(tmp_path: Path):
     order = [3, 6, 0, 5, 1, 7, 2, 4]
     positions = [(0, 0, 5.0 * (number // 2)) for number in order]
 
@@ -311,7 +311,11 @@ def test_frames_are_distinguished_by_their_component_and_by_their_dimension(tmp_
     def dimensions(frame: int) -> dict[str, object]:
         return {"FrameContentSequence": [item(DimensionIndexValues=[order[frame] // 2 + 1, order[frame] % 2 + 1])]}
 
-    for groups in (components, dimensions):
+    def moments(frame: int) -> dict[str, object]:
+        place, phase = divmod(order[frame], 2)
+        return {"CardiacSynchronizationSequence": [item(NominalCardiacTriggerDelayTime=400.0 * phase + 3.5 * place)]}
+
+    for groups in (components, dimensions, moments):
         save(enhanced(STORED[order], positions, extra=groups), tmp_path / "scan" / "all.dcm")
         for phase in (1, 2):
             volume = files.read(tmp_path / "scan", Selection(phase=phase))
