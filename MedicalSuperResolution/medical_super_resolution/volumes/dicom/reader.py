@@ -20,7 +20,7 @@ from ..windows import continued, covering, windows
 from .images.frames import Frame
 from .images.header import quietly, text
 from .images.stored import stored_bytes
-from .images.values import about_rescaling
+from .images.values import about_phase, about_rescaling
 from .places import resampled
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
@@ -105,7 +105,7 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         padding,
         sheared_grid=_tilted_grid(stack, len(array)),
         measured=measured,
-        notes=(*series.notes, *stack.notes, *about_rescaling(stack.frames), *notes),
+        notes=(*series.notes, *stack.notes, *about_rescaling(stack.frames), *about_phase(stack.frames[0]), *notes),
     )
 
 

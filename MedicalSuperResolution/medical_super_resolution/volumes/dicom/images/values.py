@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _RESCALING = ("RescaleSlope", "RescaleIntercept")
 _REAL_WORLD = ("RealWorldValueSlope", "RealWorldValueIntercept")
+_OF_PHASE = {"P", "PHASE", "PHASE MAP"}  # as Siemens, the standard and Philips say it
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 
 
@@ -67,6 +68,18 @@ def about_rescaling(frames: list[Frame]) -> list[str]:
     return [
         f"{count} of {len(frames)} images {'has' if count == 1 else 'have'} no RescaleSlope or RescaleIntercept, unlike"
         " the others; the stored numbers were taken as values"
+    ]
+
+
+def about_phase(frame: Frame) -> list[str]:
+    """A note about an image of the phase of MR, whose values jump where they wrap around."""
+    kinds = ("ImageType", "FrameType", "ComplexImageComponent")
+    stated = {value for keyword in kinds for value in text(frame.header, keyword).split("\\")}
+    if text(frame.header, "Modality") != "MR" or _OF_PHASE.isdisjoint(stated):
+        return []
+    return [
+        "the images show the phase of MR: where it jumps from its largest value to its smallest, values between the"
+        " slices are means of both and wrong; unwrap it first, or enhance the real and the imaginary part"
     ]
 
 

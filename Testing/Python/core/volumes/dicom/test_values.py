@@ -17,6 +17,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, HTJ
 from dicom_kinds import ROOT, enhanced, item, save, write_images
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.dicom.images import stored as unpacking
+from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
 
 
@@ -54,6 +55,33 @@ def test_a_slice_without_a_rescaling_among_others_is_noted_where_it_matters(
     volume = files.read(tmp_path / "ct")
     np.testing.assert_array_equal(volume.array[2], stored[2])
     assert any(note.startswith("1 of 6 images has no RescaleSlope") for note in volume.notes) == is_noted
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind", "is_phase"),
+    [
+        ("MR", ["ORIGINAL", "PRIMARY", "P", "ND"], True),
+        ("MR", ["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE"], True),
+        ("MR", ["ORIGINAL", "PRIMARY", "M", "IN_PHASE"], False),
+        ("CT", ["ORIGINAL", "PRIMARY", "P"], False),
+    ],
+)
+def test_images_of_the_phase_of_mr_come_with_a_warning_of_its_jumps(
+    tmp_path: Path, stored: np.ndarray, modality: str, kind: list[str], is_phase: bool
+):
+    notes = files.read(write_images(tmp_path / "mr", stored, modality=modality, ImageType=kind)).notes
+    assert any("unwrap it first" in note for note in notes) == is_phase
+
+
+def test_frames_of_phase_come_with_a_warning_and_those_of_magnitude_without(tmp_path: Path, stored: np.ndarray):
+    def component(frame: int) -> dict[str, object]:
+        return {"MRImageFrameTypeSequence": [item(ComplexImageComponent=("MAGNITUDE", "PHASE")[frame % 2])]}
+
+    positions = [(0, 0, 3.0 * (frame // 2)) for frame in range(6)]
+    save(enhanced(stored, positions, extra=component), tmp_path / "both.dcm")
+    magnitude, phase = (files.read(tmp_path / "both.dcm", Selection(phase=phase)) for phase in (1, 2))
+    assert not any("unwrap it first" in note for note in magnitude.notes)
+    assert any("unwrap it first" in note for note in phase.notes)
 
 
 def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
