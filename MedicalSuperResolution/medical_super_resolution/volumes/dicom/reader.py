@@ -152,9 +152,9 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
         )
     if not series:
         if contents.ignored:
-            raise VolumeError(
-                f"{path} holds no DICOM images: {_listed(list(map(str, contents.ignored)))}; name the scan's folder"
-            )
+            ignored = _listed(list(map(str, contents.ignored)))
+            labels = "; `medsr labels` takes a segmentation by its file" if "Segmentation Storage" in ignored else ""
+            raise VolumeError(f"{path} holds no DICOM images: {ignored}; name the scan's folder{labels}")
         raise VolumeError(f"there is no DICOM series in the folder {path}; name another, or a volume file")
     volumes = [one for one in series if not one.problem]
     if len(series) == 1:

@@ -16,7 +16,7 @@ from ..io.foreign import not_read
 from ..io.formats import is_volume_file
 from .differences import Copies
 from .images.frames import Frame, frames_of
-from .images.header import DicomFile, quietly, read_file, text, whole
+from .images.header import DicomFile, kind_of, quietly, read_file, text, whole
 from .images.mosaic import is_mosaic, slices_of
 from .images.values import has_real_world_slope, is_parametric_map
 from .volumes import Part, counted, left_out, volumes_in
@@ -177,7 +177,7 @@ def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
             elif _is_image(file):
                 by_series[uid].append(file)
             else:
-                ignored.append(Ignored(path.name, _kind(file)))
+                ignored.append(Ignored(path.name, kind_of(file.header)))
         except (VolumeError, OSError) as problem:
             damaged.append((path, problem))
     series = []
@@ -212,16 +212,9 @@ def _is_image(file: DicomFile) -> bool:
         return False
     if file.pixel_tag and whole(file.header, "Rows") and whole(file.header, "Columns"):
         return True
-    if _kind(file).endswith(_IMAGE_STORAGE):
+    if kind_of(file.header).endswith(_IMAGE_STORAGE):
         raise VolumeError(f"{file.path} is damaged or cut short: it has no pixels; get the DICOM series again")
     return False
-
-
-def _kind(file: DicomFile) -> str:
-    from pydicom.uid import UID
-
-    uid = text(file.header, "SOPClassUID")
-    return UID(uid).name if uid else "no image"
 
 
 def _series(uid: str, files: list[DicomFile]) -> Series:

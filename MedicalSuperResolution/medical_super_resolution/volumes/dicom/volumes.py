@@ -10,7 +10,7 @@ import numpy as np
 
 from . import phases
 from .images.frames import Frame
-from .images.header import text
+from .images.header import kind_of, text
 from .images.values import is_stated
 from .stack import height, spacing
 
@@ -64,8 +64,12 @@ def volumes_in(frames: list[Frame]) -> Found:
     placed = [frame for frame in frames if not _lacks(frame)]
     if len(placed) < 2:
         if unplaced:
-            lacks = _lacks(unplaced[0])
-            return _none(frames, f"has slices without their {lacks}; it cannot be placed in the patient")
+            lacks, kind = _lacks(unplaced[0]), kind_of(unplaced[0].file.header)
+            return _none(
+                frames,
+                f"has slices without their {lacks}, stored as {kind}; it cannot be placed in the patient: if it is a"
+                " volume, convert it to NIfTI first",
+            )
         return _none(frames, "has a single file; at least two slices are needed")
     stacks, strays = _stacks(placed)
     notes = [

@@ -52,6 +52,7 @@ _KEYWORDS = """
     AcquisitionNumber AcquisitionTime ContentTime FrameReferenceTime
 """
 B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)  # of Siemens, GE, Philips, United Imaging
+_NAMES_OF_KINDS = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}  # that pydicom 3.0 does not know
 CSA = 0x00291010  # private header of Siemens, which holds the direction of the slices of a mosaic
 MOSAIC_SLICES = 0x00651051  # private sequence of United Imaging, with the place of each slice of a mosaic
 _PRIVATE = (*B_VALUES, CSA, MOSAIC_SLICES)
@@ -244,3 +245,11 @@ def whole(header: Dataset, keyword: str, default: int = 0) -> int:
     """A value as a whole number."""
     value = number(header, keyword)
     return default if value is None else int(value)
+
+
+def kind_of(header: Dataset) -> str:
+    """What a file is by the name of its storage class, such as "RT Dose Storage"."""
+    from pydicom.uid import UID
+
+    uid = text(header, "SOPClassUID")
+    return _NAMES_OF_KINDS.get(uid) or (UID(uid).name if uid else "no image")

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from command_line import PACKAGE_ROOT
-from dicom_kinds import ROOT, header, image, save, write_images
+from dicom_kinds import ROOT, header, image, item, save, write_images
 from limited_reading import refusal
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.system import archive
@@ -491,6 +491,31 @@ def test_frames_without_places_are_refused_in_words(tmp_path: Path, stored: np.n
     made = image(stored, (0, 0, 0), modality=modality, NumberOfFrames=6)
     save(made, tmp_path / "scan" / "all.dcm")
     assert words in refusal(tmp_path / "scan")
+
+
+def test_a_series_without_places_is_refused_with_its_kind_and_what_to_do(tmp_path: Path, stored: np.ndarray):
+    """A volume of ultrasound, which lies where the probe was and not in the patient."""
+    places = [item(PlanePositionVolumeSequence=[item(ImagePositionVolume=[0, 0, 3.0 * k])]) for k in range(len(stored))]
+    made = image(
+        stored, (0, 0, 0), modality="US", SOPClassUID="1.2.840.10008.5.1.4.1.1.6.2", NumberOfFrames=len(stored)
+    )
+    made.PerFrameFunctionalGroupsSequence = places
+    del made.ImagePositionPatient
+    save(made, tmp_path / "scan" / "all.dcm")
+    message = refusal(tmp_path / "scan")
+    assert "without their position, stored as Enhanced US Volume Storage; it cannot be placed" in message
+    assert "if it is a volume, convert it to NIfTI first" in message
+
+
+@pytest.mark.parametrize(("uid", "kind"), [("66.4", "Segmentation"), ("66.7", "Label Map Segmentation")])
+def test_segmentations_alone_are_refused_with_the_advice_what_takes_them(
+    tmp_path: Path, stored: np.ndarray, uid: str, kind: str
+):
+    made = image(stored[0], (0, 0, 0), modality="SEG", SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{uid}")
+    save(made, tmp_path / "scan" / "liver.dcm")
+    for path in (tmp_path / "scan", tmp_path / "scan" / "liver.dcm"):
+        message = refusal(path)
+        assert f"no DICOM images: liver.dcm ({kind} Storage); name the scan's folder; `medsr labels` takes a" in message
 
 
 def test_slices_in_three_directions_are_three_volumes(tmp_path: Path, stored: np.ndarray):
