@@ -122,11 +122,12 @@ def _sideways(frames: list[Frame], heights: np.ndarray, where: str) -> tuple[np.
     positions = np.array([frame.position for frame in frames])
     aside = (positions - positions[0]) @ np.array([along_j, along_i]).T
     length = float(heights[-1] - heights[0])
-    if np.ptp(aside, axis=0).max() <= max(2 * ROUNDED_MM, _TILT * length):
+    rounded = min(ROUNDED_MM, *spacing(frames[0]))  # of finer pixels, such as of an eye, positions have more digits
+    if np.ptp(aside, axis=0).max() <= max(2 * rounded, _TILT * length):
         return None, ()
     slope, first = np.polyfit(heights, aside, 1)
     line = first + np.outer(heights, slope)
-    is_line = float(np.abs(line - aside).max()) <= ROUNDED_MM
+    is_line = float(np.abs(line - aside).max()) <= rounded
     if is_line:
         aside = line - line[0]
     row_distance, column_distance = spacing(frames[0])

@@ -87,6 +87,16 @@ def test_slices_that_were_displaced_one_by_one_return_to_their_place(tmp_path: P
     assert "displaced sideways by up to 2.00 mm" in volume.notes[0]
 
 
+def test_slices_as_of_an_eye_that_are_displaced_by_less_than_positions_are_mostly_rounded_return_too(tmp_path: Path):
+    places = [(0.05 * (k == 2), 0, 0.06 * k) for k in range(8)]
+    eye = enhanced(STORED, places)
+    eye.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [0.01, 0.01]
+    volume = files.read(save(eye, tmp_path / "eye.dcm"))
+    assert volume.array.shape == (8, STORED.shape[1], STORED.shape[2] + 5)
+    np.testing.assert_array_equal(volume.array[2, :, 5:], STORED[2])
+    np.testing.assert_array_equal(volume.array[3, :, :-5], STORED[3])
+
+
 def test_slices_displaced_by_more_than_twice_their_size_are_refused(tmp_path: Path):
     positions = np.zeros((8, 3))
     positions[:, 2], positions[4:, 1] = 3 * np.arange(8), 44  # 22 rows of 1 mm
