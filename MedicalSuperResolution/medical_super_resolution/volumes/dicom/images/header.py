@@ -47,6 +47,7 @@ _KEYWORDS = """
     ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness Rows Columns
     SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation
     RescaleSlope RescaleIntercept ModalityLUTSequence PixelPaddingValue PixelPaddingRangeLimit
+    FloatPixelPaddingValue FloatPixelPaddingRangeLimit DoubleFloatPixelPaddingValue DoubleFloatPixelPaddingRangeLimit
     EchoNumbers EchoTime InversionTime FlipAngle DiffusionBValue DiffusionGradientOrientation ConvolutionKernel
     TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase SpacingBetweenSlices
     AcquisitionNumber AcquisitionTime ContentTime FrameReferenceTime

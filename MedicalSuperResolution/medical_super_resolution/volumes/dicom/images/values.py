@@ -112,16 +112,19 @@ def padding_of(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
     stored : numpy.ndarray
         (J, I) its stored numbers.
     """
-    named = numbers(frame.header, "PixelPaddingValue")
-    if not named or stored.dtype.kind == "f":
+    kind = {"f4": "Float", "f8": "DoubleFloat"}.get(stored.dtype.str[1:], "")
+    named = numbers(frame.header, f"{kind}PixelPaddingValue")
+    if not named:
         return None
-    ends = numbers(frame.header, "PixelPaddingRangeLimit") or named
+    ends = numbers(frame.header, f"{kind}PixelPaddingRangeLimit") or named
     low, high = sorted((_wrapped(named[0], stored.dtype), _wrapped(ends[0], stored.dtype)))
     return (stored >= low) & (stored <= high)
 
 
-def _wrapped(value: float, dtype: np.dtype) -> int:
+def _wrapped(value: float, dtype: np.dtype) -> float:
     """A number that was written with the wrong sign, as the stored numbers have it: 63536 is -2000 in 16 bits."""
+    if dtype.kind == "f":
+        return value
     limits = np.iinfo(dtype)
     return int((int(value) - int(limits.min)) % (int(limits.max) - int(limits.min) + 1) + int(limits.min))
 

@@ -365,6 +365,24 @@ def test_a_range_of_padding_may_be_named_from_either_end(tmp_path: Path, stored:
     assert not padding[:, 2:].any()
 
 
+@pytest.mark.parametrize(("kind", "dtype"), [("Float", np.float32), ("DoubleFloat", np.float64)])
+def test_named_padding_of_real_numbers_is_marked(tmp_path: Path, stored: np.ndarray, kind: str, dtype: type):
+    numbers = (stored / 3000).astype(dtype)
+    numbers[:, :2] = [[99999.1], [99999.5]]
+
+    def change(header: Dataset, k: int) -> None:
+        del header.PixelData
+        header.BitsAllocated = 8 * numbers.itemsize
+        setattr(header, f"{kind}PixelData", numbers[k].tobytes())
+        setattr(header, f"{kind}PixelPaddingValue", float(numbers[0, 0, 0]))
+        setattr(header, f"{kind}PixelPaddingRangeLimit", float(numbers[0, 1, 0]))
+
+    write_images(tmp_path / "map", stored, change=change)
+    volume = files.read(tmp_path / "map")
+    np.testing.assert_array_equal(volume.array, numbers)
+    np.testing.assert_array_equal(volume.padding, numbers > 1)
+
+
 @pytest.mark.parametrize(("sign", "kind"), [(0, "US"), (1, "OW")])
 def test_a_table_of_values_stands_for_slope_and_intercept(tmp_path: Path, sign: int, kind: str):
     first, table = -2 * sign, np.array([60000, 7, 65535, 300], np.uint16)
