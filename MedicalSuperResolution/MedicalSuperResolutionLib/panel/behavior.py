@@ -23,6 +23,14 @@ def reach_selectors(ui: SimpleNamespace) -> None:
             _ActionKeys(box)
 
 
+def make_room_for_none(ui: SimpleNamespace) -> None:
+    """Let a list of nodes ask for the width of its entry for none; longer names of nodes would widen the panel."""
+    for selector in vars(ui).values():
+        if selector.inherits("qMRMLNodeComboBox") and selector.noneEnabled:
+            box = next(child for child in selector.children() if child.inherits("QComboBox"))
+            box.minimumContentsLength = len(selector.noneDisplay) + 1  # a letter takes what an x takes, on average
+
+
 class _ActionKeys(qt.QObject):
     """Lets Enter carry out "Create new..." and "Rename..." in an open list of nodes, as a click does.
 

@@ -86,6 +86,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         behavior.reach_selectors(self.ui)
+        behavior.make_room_for_none(self.ui)
         behavior.name_inner_boxes(self.ui)
         behavior.show_texts_as_they_are(self.ui)
         self._filters = [behavior.FullHeight(uiWidget), behavior.TypedNumbers(self.ui), behavior.SingleClick(self.ui)]

@@ -90,10 +90,22 @@ def test_the_panel_asks_for_the_height_of_all_lines_of_its_texts(a_window: Any, 
     assert label.height >= label.heightForWidth(label.width)
 
 
-@pytest.mark.parametrize("width", [300, 340])
-def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, width: int):
+@pytest.fixture(params=[(9, 300), (9, 340), (12, 320), (18, 440)], ids=lambda size: f"{size[0]} pt")
+def a_narrow_width(request: pytest.FixtureRequest) -> Iterator[int]:
+    """In pixels, for a size of the font in points that Slicer's settings offer."""
+    from PySide6 import QtGui, QtWidgets
+
+    points, width = request.param
+    before = QtWidgets.QApplication.font()
+    QtWidgets.QApplication.setFont(QtGui.QFont(before.family(), points))
+    yield width
+    QtWidgets.QApplication.setFont(before)
+
+
+def test_nothing_is_cut_in_a_narrow_panel(a_narrow_width: int, a_panel: Any, a_thick_volume: Any):
     from PySide6 import QtCore, QtWidgets
 
+    width = a_narrow_width
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
     for name in ("compare", "advanced", "queue", "dicom", "setup"):
         getattr(a_panel.ui, f"{name}CollapsibleButton").collapsed = False
@@ -114,9 +126,12 @@ def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, wid
 
 
 def texts_cut_in(box: Any) -> list[str]:
-    """The entries of a list that are wider than it is, with its arrow."""
-    arrow = 24
-    width = box.property("width") - arrow
+    """The entries of a list that are wider than it is, without its arrow and its frame."""
+    from PySide6 import QtWidgets
+
+    drawn, part = QtWidgets.QStyleOptionComboBox(), QtWidgets.QStyle.SubControl.SC_ComboBoxEditField
+    box.initStyleOption(drawn)
+    width = box.style().subControlRect(QtWidgets.QStyle.ComplexControl.CC_ComboBox, drawn, part, box).width()
     texts = [box.itemText(index) for index in range(box.property("count"))]
     return [text for text in texts if box.fontMetrics().horizontalAdvance(text) > width]
 

@@ -32,6 +32,7 @@ INPUTS = {
 }
 SHOWING = ("Error", "Missing", "append", "addItem", "Display", "QAction", "shown_errors", "setHeaderLabels")  # calls
 PICTURE = "sampleLabel"  # without a text
+OF_ANY_NAMES = {"modelComboBox", "queueSelector", "recipeComboBox", "quantityComboBox"}  # lists
 PLAIN_QT = {name for name in INPUTS if name.startswith("Q")} | {"QLabel", "QProgressBar", "QWidget"}
 
 
@@ -185,8 +186,7 @@ def test_no_text_that_changes_can_widen_the_panel(a_form: ElementTree.Element):
     changing = {
         name: widget
         for name, widget in widgets(a_form).items()
-        if widget.get("class").endswith("ComboBox")
-        or (widget.get("class") == "QLabel" and not text_of(widget, "buddy"))
+        if name in OF_ANY_NAMES or (widget.get("class") == "QLabel" and not text_of(widget, "buddy"))
     }
     policies = {
         name: widget.find("property[@name='sizePolicy']/sizepolicy").get("hsizetype")
@@ -195,6 +195,20 @@ def test_no_text_that_changes_can_widen_the_panel(a_form: ElementTree.Element):
     assert set(policies.values()) == {"Ignored"}
     labels = {name for name in changing if name.endswith("Label")} - {PICTURE}
     assert [name for name in labels if text_of(changing[name], "wordWrap") != "true"] == []
+
+
+def test_a_list_whose_entries_are_known_gets_the_width_for_them_in_a_line_of_its_own_if_need_be(
+    a_form: ElementTree.Element,
+):
+    """At 18 pt, three lists cut their texts."""
+    lists = {name: one for name, one in widgets(a_form).items() if one.get("class").endswith("ComboBox")}
+    policies = {
+        lists[name].find("property[@name='sizePolicy']/sizepolicy").get("hsizetype")
+        for name in lists.keys() - OF_ANY_NAMES
+    }
+    assert policies == {"Expanding"}
+    forms = [layout for layout in a_form.iter("layout") if layout.get("class") == "QFormLayout"]
+    assert {text_of(form, "rowWrapPolicy") for form in forms} == {"QFormLayout::WrapLongRows"}
 
 
 def test_fields_take_the_width_of_the_panel_on_every_system(a_form: ElementTree.Element):
