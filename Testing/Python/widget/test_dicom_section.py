@@ -136,8 +136,6 @@ def test_a_result_is_sent_to_the_database_and_selected_there(
 ):
     import types
 
-    from MedicalSuperResolutionLib.panel.sections import dicom
-
     opened, selected = [], []
     browser = types.SimpleNamespace(setSelectedItems=lambda kind, series: selected.extend(series))
     widget = types.SimpleNamespace(browserWidget=types.SimpleNamespace(dicomBrowser=browser))
@@ -151,11 +149,41 @@ def test_a_result_is_sent_to_the_database_and_selected_there(
     assert a_panel.ui.exportLabel.text == "The new series is in the DICOM database."
     assert (opened, len(selected)) == (["DICOM"], 1)
     assert len(slicer_python.dicomDatabase._files) > 10
-    widget.browserWidget.useVisualDICOMBrowser = True  # the other browser, by a setting of Slicer
-    patients = types.SimpleNamespace(selectSeriesInstanceUIDs=selected.extend)
-    widget.browserWidget.dicomVisualBrowser = types.SimpleNamespace(patientView=lambda: patients)
-    dicom._select("1.2.3")
-    assert selected[1:] == ["1.2.3"]
+
+
+class PatientView:
+    """Of Slicer's visual DICOM browser: it knows the series of the shown patient alone."""
+
+    def __init__(self) -> None:
+        self.shown, self.selected = ["another"], []
+
+    def selectPatientUIDs(self, patients: list[str]) -> None:  # CTK's names
+        self.shown = patients
+
+    def selectSeriesInstanceUIDs(self, series: list[str]) -> None:
+        self.selected = [one for one in series if one.startswith(f"of {self.shown[0]}")]
+
+
+def test_the_visual_dicom_browser_shows_the_patient_of_the_series(
+    a_panel: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    import types
+
+    from MedicalSuperResolutionLib.panel.sections import dicom
+
+    view = PatientView()
+    visual = types.SimpleNamespace(patientView=lambda: view)
+    browser = types.SimpleNamespace(useVisualDICOMBrowser=True, dicomVisualBrowser=visual)
+    database = types.SimpleNamespace(studyForSeries=lambda series: series.removesuffix(" 7"))
+    database.patientForStudy = lambda study: study.removeprefix("of ")
+    monkeypatch.setattr(slicer_python, "dicomDatabase", database, raising=False)
+    monkeypatch.setattr(slicer_python.util, "mainWindow", object)
+    monkeypatch.setattr(slicer_python.util, "selectModule", lambda name: None)
+    monkeypatch.setattr(
+        slicer_python.util, "getModuleWidget", lambda name: types.SimpleNamespace(browserWidget=browser)
+    )
+    dicom._select("of patient 7")
+    assert view.selected == ["of patient 7"]
 
 
 def test_what_keeps_it_from_being_written_is_shown(

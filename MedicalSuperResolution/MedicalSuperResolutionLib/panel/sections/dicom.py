@@ -95,6 +95,8 @@ def _select(series: str) -> None:
     slicer.util.selectModule("DICOM")
     browser = slicer.util.getModuleWidget("DICOM").browserWidget
     if getattr(browser, "useVisualDICOMBrowser", False):  # which of the two is shown is a setting of Slicer
-        browser.dicomVisualBrowser.patientView().selectSeriesInstanceUIDs([series])
+        patients, study = browser.dicomVisualBrowser.patientView(), slicer.dicomDatabase.studyForSeries(series)
+        patients.selectPatientUIDs([slicer.dicomDatabase.patientForStudy(study)])  # it has the series of no other
+        patients.selectSeriesInstanceUIDs([series])
     else:
         browser.dicomBrowser.setSelectedItems(ctk.ctkDICOMModel.SeriesType, [series])
