@@ -119,6 +119,17 @@ def volume_names() -> list[str]:
     return [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
 
 
+def texts_cut_in(box: Any) -> list[str]:
+    """The entries of a list that are wider than it is, without its arrow and its frame."""
+    from PySide6 import QtWidgets
+
+    drawn, part = QtWidgets.QStyleOptionComboBox(), QtWidgets.QStyle.SubControl.SC_ComboBoxEditField
+    box.initStyleOption(drawn)
+    width = box.style().subControlRect(QtWidgets.QStyle.ComplexControl.CC_ComboBox, drawn, part, box).width()
+    texts = [box.itemText(index) for index in range(box.property("count"))]
+    return [text for text in texts if box.fontMetrics().horizontalAdvance(text) > width]
+
+
 def double_click(button: Any) -> None:
     """What Qt sends to a button that is double-clicked."""
     from PySide6 import QtCore, QtGui, QtWidgets

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from widget.helpers import enhance, settle
+from widget.helpers import enhance, settle, texts_cut_in
 
 WIDTH, HEIGHT = 1366, 768
 PANEL = 420  # pixels: about what Slicer gives its module panel
@@ -123,17 +123,6 @@ def test_nothing_is_cut_in_a_narrow_panel(a_narrow_width: int, a_panel: Any, a_t
     assert [name for name in outside if name and not name.startswith("qt_")] == []
     boxes = [child for child in shown if isinstance(child, QtWidgets.QComboBox) and child.property("count")]
     assert {text for box in boxes for text in texts_cut_in(box)} - {"Thick"} == set()
-
-
-def texts_cut_in(box: Any) -> list[str]:
-    """The entries of a list that are wider than it is, without its arrow and its frame."""
-    from PySide6 import QtWidgets
-
-    drawn, part = QtWidgets.QStyleOptionComboBox(), QtWidgets.QStyle.SubControl.SC_ComboBoxEditField
-    box.initStyleOption(drawn)
-    width = box.style().subControlRect(QtWidgets.QStyle.ComplexControl.CC_ComboBox, drawn, part, box).width()
-    texts = [box.itemText(index) for index in range(box.property("count"))]
-    return [text for text in texts if box.fontMetrics().horizontalAdvance(text) > width]
 
 
 def test_the_key_shows_before_in_place_of_after_and_back(comparing: Any, a_panel: Any, slicer_python: Any):

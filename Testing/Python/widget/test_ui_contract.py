@@ -32,7 +32,7 @@ INPUTS = {
 }
 SHOWING = ("Error", "Missing", "append", "addItem", "Display", "QAction", "shown_errors", "setHeaderLabels")  # calls
 PICTURE = "sampleLabel"  # without a text
-OF_ANY_NAMES = {"modelComboBox", "queueSelector", "recipeComboBox", "quantityComboBox"}  # lists
+OF_ANY_NAMES = {"modelComboBox", "queueSelector", "quantityComboBox"}  # lists
 PLAIN_QT = {name for name in INPUTS if name.startswith("Q")} | {"QLabel", "QProgressBar", "QWidget"}
 
 

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from widget.helpers import check_passing, double_click, packages_left_by_reload, take_torch_away, wait
+from widget.helpers import (
+    check_passing,
+    double_click,
+    packages_left_by_reload,
+    settle,
+    take_torch_away,
+    texts_cut_in,
+    wait,
+)
 
 LASTS = "step(50, 0.5); step(100, 0.25); checkpoint(); time.sleep(60)"
 
@@ -792,3 +800,10 @@ def test_closing_a_scene_starts_no_timer(a_training_panel: Any, slicer_python: A
     slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
     slicer_python.mrmlScene.Clear()
     assert started == []
+
+
+def test_the_names_of_the_recipes_are_whole_in_a_narrow_panel(a_training_panel: Any):
+    a_training_panel.parent.resize(300, 1200)
+    a_training_panel.parent.show()
+    settle()
+    assert texts_cut_in(a_training_panel.ui.recipeComboBox) == []
