@@ -125,6 +125,22 @@ def test_nothing_is_cut_in_a_narrow_panel(a_narrow_width: int, a_panel: Any, a_t
     assert {text for box in boxes for text in texts_cut_in(box)} - {"Thick"} == set()
 
 
+def test_nothing_is_cut_after_the_user_has_chosen_a_larger_font(a_panel: Any, a_thick_volume: Any):
+    from PySide6 import QtGui, QtWidgets
+
+    for name in ("compare", "advanced"):
+        getattr(a_panel.ui, f"{name}CollapsibleButton").collapsed = False
+    a_panel.parent.resize(436, 1800)
+    a_panel.parent.show()
+    settle()
+    before = QtWidgets.QApplication.font()
+    QtWidgets.QApplication.setFont(QtGui.QFont(before.family(), 18))
+    settle()
+    cut = {name: texts_cut_in(getattr(a_panel.ui, f"{name}ComboBox")) for name in ("overlay", "modality", "profile")}
+    QtWidgets.QApplication.setFont(before)
+    assert cut == {"overlay": [], "modality": [], "profile": []}
+
+
 def test_the_key_shows_before_in_place_of_after_and_back(comparing: Any, a_panel: Any, slicer_python: Any):
     composite = slicer_python.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
     node = slicer_python.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceNode")
