@@ -206,6 +206,19 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
             self.assertEqual(slicer.util.arrayFromVolume(result).max(), 100 * number)
         self.assertEqual(browser.GetSequenceNode(result).GetNthIndexValue(2), "1.0")
 
+    def test_checked_volumes_are_enhanced_one_after_the_other(self):
+        other = slicer.util.addVolumeFromArray(np.zeros((8, 18, 20), np.int16), np.diag([1.0, 1.0, 3.0, 1.0]), "Other")
+        for volume in (self.volume, other):
+            self.ui.queueSelector.check(volume)
+        self.assertEqual(set(self.ui.queueSelector.checkedNodes()), {self.volume, other})
+        self.assertIn("2 stacks become 20x18x24", self.ui.fuseLabel.text)
+        self.letTheEngine("step(1, 2)\nfinish()")
+        self.ui.queueButton.click()
+        until(lambda: self.ui.queueButton.enabled)
+        self.assertEqual(volumeNames(), ["Other", "Other 1 mm", "Thick", "Thick 1 mm"])
+        shown = [self.ui.queueTable.item(row, 1).text() for row in range(self.ui.queueTable.rowCount)]
+        self.assertEqual(sorted(shown), ["done: Other 1 mm", "done: Thick 1 mm"])
+
     def test_the_set_up_says_what_is_missing_and_tells_the_checksum_of_a_model(self):
         from medical_super_resolution.models import store
         from medical_super_resolution.system import checksum
