@@ -83,6 +83,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             section.abandon()
         if self._compare:
             self._compare.exit()
+            display.leave_layout_for_next_start(self._compare.comparison.views.layout_node)
         super().cleanup()
 
     def onSceneStartClose(self, caller, event):

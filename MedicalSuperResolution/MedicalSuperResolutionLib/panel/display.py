@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import qt
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # imports this file
     from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 
 _STEPS = 1000  # the engine counts voxels, more than a progress bar can
+_LAYOUT_AT_START = "MainWindow/layout"  # in the settings of the application
 
 
 def register_layouts() -> None:
@@ -28,6 +30,17 @@ def register_layouts() -> None:
     manager = slicer.app.layoutManager()
     if manager:  # not without a main window
         layouts.register(manager.layoutLogic().GetLayoutNode())
+
+
+def leave_layout_for_next_start(layout_node: slicer.vtkMRMLLayoutNode | None) -> None:
+    """Let Slicer start with the layout on the screen in place of one of ours, which it knows too late.
+
+    It writes its layout into the settings before the modules are told that it closes.
+    """
+    settings = qt.QSettings()
+    numbers = [str(one.number) for one in layouts.ARRANGEMENTS]
+    if layout_node is not None and str(settings.value(_LAYOUT_AT_START)) in numbers:
+        settings.setValue(_LAYOUT_AT_START, layout_node.GetViewArrangement())
 
 
 def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode) -> None:

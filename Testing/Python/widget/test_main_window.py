@@ -225,6 +225,17 @@ def test_another_layout_ends_the_comparison(comparing: Any, a_panel: Any, slicer
     assert a_panel.ui.compareButton.checked
 
 
+def test_slicer_that_is_closed_while_comparing_starts_with_the_layout_before(
+    comparing: Any, a_panel: Any, slicer_python: Any
+):
+    from PySide6 import QtCore
+
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    QtCore.QSettings().setValue("MainWindow/layout", layout.GetViewArrangement())  # as Slicer does first
+    a_panel.cleanup()
+    assert int(QtCore.QSettings().value("MainWindow/layout")) == layout.GetViewArrangement() < 100
+
+
 def test_titles_have_room_for_before_in_place_of_after(comparing: Any, a_panel: Any):
     a_panel.ui.beforeButton.click()
     settle()
