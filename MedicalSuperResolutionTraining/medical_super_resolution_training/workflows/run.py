@@ -175,7 +175,9 @@ def _train(
     except SuperResolutionError as problem:
         good = checkpoints(callbacks.run)
         kept = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"
-        raise SuperResolutionError(f"{problem}; {kept}; lower the learning rate and resume") from problem
+        raise SuperResolutionError(
+            f"{problem}; {kept}; train in another folder with a lower learning_rate"
+        ) from problem
     finally:
         callbacks.end()
 

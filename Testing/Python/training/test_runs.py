@@ -187,6 +187,17 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tm
         run_recipe(plane_recipe(), data, tmp_path / "other", device="cpu", log=silent)
 
 
+def test_a_loss_that_is_not_finite_advises_what_is_possible(data: Path, tmp_path: Path):
+    broken = plane_recipe(steps=4, warm_up_steps=0, learning_rate=1e30, gradient_clip=1e30, checkpoint_minutes=1e-9)
+    with pytest.raises(SuperResolutionError, match="train in another folder with a lower learning_rate") as found:
+        run_recipe(broken, data, tmp_path / "run", device="cpu", log=silent)
+    assert "the last good checkpoint is" in str(found.value)
+    lower = replace(broken, learning_rate=1e-4)
+    with pytest.raises(SettingsError, match="train in another folder"):
+        run_recipe(lower, data, tmp_path / "run", resume=True, device="cpu", log=silent)
+    run_recipe(lower, data, tmp_path / "other", device="cpu", log=silent)
+
+
 def test_a_training_that_is_refused_leaves_no_folder(entries: list[Entry], data: Path, tmp_path: Path):
     write_manifest([replace(entry, split="test") for entry in entries], tmp_path / "tests.json")
     features = PerceptualSettings(file=str(tmp_path / "missing.safetensors"))
