@@ -252,6 +252,16 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_kept(data
     assert str(dataset) not in json.dumps(why)
 
 
+def test_a_series_that_lacks_a_slice_is_no_truth(dataset: Path, tmp_path: Path):
+    for number in range(2):
+        write_dicom_series(dataset / f"p{number}", a_ct(number))
+    middle = len(a_ct(0)) // 2
+    (dataset / "p1" / f"{middle:06d}.dcm").unlink()
+    entries = prepare(dataset, tmp_path / "data.json")
+    assert [entry.source for entry in entries] == ["p0"]
+    assert "slices are missing or unevenly spaced" in refused(tmp_path / "data.json")["p1"]
+
+
 def test_a_label_map_is_no_scan_of_another_patient(dataset: Path, tmp_path: Path):
     patches = np.kron(np.arange(27).reshape(3, 3, 3) % 3, np.ones((5, 8, 8))).astype(np.uint8)
     for name in ("p1_seg.nii.gz", "phantom.nii.gz"):

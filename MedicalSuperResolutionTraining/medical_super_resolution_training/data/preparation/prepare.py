@@ -141,7 +141,8 @@ def check(volume: Volume, thickest_mm: float | None = None) -> None:
     Raises
     ------
     VolumeError
-        Few voxels, a damaged spacing or thickness, axes that are not at right angles, one value everywhere.
+        Few voxels, a damaged spacing or thickness, axes that are not at right angles, slices that were interpolated,
+        one value everywhere.
     """
     grid = volume.grid
     if min(grid.shape_kji) < _FEWEST_VOXELS:
@@ -161,6 +162,8 @@ def check(volume: Volume, thickest_mm: float | None = None) -> None:
         raise VolumeError(
             f"its slices are {thickness:g} mm thick and lie {distance:g} mm apart; one of both is damaged"
         )
+    if volume.measured is not None:
+        raise VolumeError("slices are missing or unevenly spaced; what was interpolated there is no truth to train on")
     if volume.array.min() == volume.array.max():
         raise VolumeError(f"it has the value {volume.array.flat[0]:g} everywhere")
 
