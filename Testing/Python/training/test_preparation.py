@@ -83,8 +83,8 @@ def test_lidc_idri_is_read_by_series_and_patient_without_x_ray_pictures(dataset:
 
 def test_two_series_of_a_patient_are_two_volumes_in_one_split(dataset: Path, tmp_path: Path):
     names = make_lidc_idri(dataset, count=6)
-    for name in names:
-        write_dicom_series(dataset / name / "study-2" / "series-2", a_ct(50))
+    for number, name in enumerate(names):
+        write_dicom_series(dataset / name / "study-2" / "series-2", a_ct(50 + number))
     entries = prepare(dataset, tmp_path / "data.json", Preparation(layout="lidc-idri"))
     assert len(entries) == 12
     for name in names:
@@ -138,8 +138,8 @@ def test_a_folder_that_is_one_dicom_series_is_named_by_itself(dataset: Path, tmp
     ],
 )
 def test_the_patient_is_named_by_the_folders(dataset: Path, tmp_path: Path, paths: list[str], patients: list[str]):
-    for path in paths:
-        write_image(dataset / path, an_mr(0))
+    for number, path in enumerate(paths):
+        write_image(dataset / path, an_mr(number))
     found = {entry.source: entry.patient for entry in prepare(dataset, tmp_path / "data.json")}
     assert [found[path] for path in paths] == patients
 
@@ -154,8 +154,8 @@ def test_progress_counts_the_scans(dataset: Path, tmp_path: Path):
 
 
 def test_a_pattern_may_tell_the_patient(dataset: Path, tmp_path: Path):
-    for name in ("chest_p7_a.nii", "head_p7_b.nii", "head_p8_a.nii", "phantom.nii"):
-        write_image(dataset / name, an_mr(0))
+    for number, name in enumerate(("chest_p7_a.nii", "head_p7_b.nii", "head_p8_a.nii", "phantom.nii")):
+        write_image(dataset / name, an_mr(number))
     for pattern in (r"p\d", r"_(p\d)_", r"_(p\d)_|phantom"):
         entries = prepare(dataset, tmp_path / "data.json", Preparation(patient_pattern=pattern))
         assert [entry.patient for entry in entries] == ["p7", "p7", "p8", "phantom"]
@@ -260,6 +260,17 @@ def test_a_series_that_lacks_a_slice_is_no_truth(dataset: Path, tmp_path: Path):
     entries = prepare(dataset, tmp_path / "data.json")
     assert [entry.source for entry in entries] == ["p0"]
     assert "slices are missing or unevenly spaced" in refused(tmp_path / "data.json")["p1"]
+
+
+def test_a_copy_under_another_name_is_no_further_patient(dataset: Path, tmp_path: Path):
+    write_image(dataset / "p1" / "scan.nii.gz", an_mr(0))
+    write_image(dataset / "p2" / "other.nii.gz", an_mr(1))
+    write_image(dataset / "p3" / "renamed.nrrd", an_mr(0))
+    for _ in range(2):
+        entries = prepare(dataset, tmp_path / "data.json")
+        assert [entry.source for entry in entries] == ["p1/scan.nii.gz", "p2/other.nii.gz"]
+        assert "the same values as p1/scan.nii.gz" in refused(tmp_path / "data.json")["p3/renamed.nrrd"]
+        assert len(list((tmp_path / "data").rglob("*.npy"))) == 2
 
 
 def test_a_label_map_is_no_scan_of_another_patient(dataset: Path, tmp_path: Path):

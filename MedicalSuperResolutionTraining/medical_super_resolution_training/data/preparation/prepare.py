@@ -12,6 +12,7 @@ import numpy as np
 
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.progress import Progress, ignore
+from medical_super_resolution.system.checksum import digest_of
 from medical_super_resolution.system.temp_dirs import folder_lock, put_in_place, work_folder
 from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files
@@ -89,6 +90,7 @@ def prepare(
     licenses = _licenses(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
+    first_of: dict[str, str] = {}
     scans = scans_of(dataset, settings.layout, settings.modality)
     if pattern and not any(pattern.search(scan.source) for scan in scans):
         raise SettingsError(
@@ -98,6 +100,7 @@ def prepare(
         progress(number, len(scans))
         try:
             entry = _prepared(scan, arrays / f"{scan.source}.npy", settings)
+            _check_new(entry, first_of)
         except VolumeError as problem:
             why = str(problem).replace(f"{dataset}/", "")
             refused.append({"source": scan.source, "why": why})
@@ -133,6 +136,14 @@ def _prepared(scan: Scan, file: Path, settings: Preparation) -> Entry:
         put_in_place(folder / file.name, file)
     i, j, k = volume.grid.spacing_ijk_mm
     return Entry(scan.source, str(file.resolve()), modality, (k, j, i), measured.low, measured.high)
+
+
+def _check_new(entry: Entry, first_of: dict[str, str]) -> None:
+    """Refuse a copy, which could be validated on under another name; ``first_of`` gives the scan of a checksum."""
+    first = first_of.setdefault(digest_of(Path(entry.array)), entry.source)
+    if first != entry.source:
+        Path(entry.array).unlink()
+        raise VolumeError(f"it has the same values as {first}; a copy could be trained and validated on at once")
 
 
 def check(volume: Volume, thickest_mm: float | None = None) -> None:
