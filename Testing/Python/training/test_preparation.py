@@ -436,6 +436,22 @@ def test_licenses_come_from_an_index(dataset: Path, tmp_path: Path):
     assert entry.licence == "CC BY 4.0"
 
 
+@pytest.mark.parametrize("above", ["", "dataset/"])
+def test_scans_of_one_name_have_each_its_own_license(dataset: Path, tmp_path: Path, above: str):
+    for number in range(3):
+        write_image(dataset / f"p{number}" / "ct.nii", an_mr(number))
+    write_image(dataset / "p0" / "mr.nii", an_mr(3))
+    rows = f"file\tlicence\n{above}p0/ct.nii\tCC0\n{above}p1/ct.nii\tCC BY-NC 4.0\nmr.nii\tCC BY 4.0\n"
+    ((tmp_path if above else dataset) / "INDEX.tsv").write_text(rows)
+    entries = prepare(dataset, tmp_path / "data.json")
+    assert {entry.source: entry.licence for entry in entries} == {
+        "p0/ct.nii": "CC0",
+        "p1/ct.nii": "CC BY-NC 4.0",
+        "p2/ct.nii": "",
+        "p0/mr.nii": "CC BY 4.0",
+    }
+
+
 @pytest.mark.parametrize("index", [b"name\tage\none.nii\t7\n", b"file\tlicence\none.nii\n", b"", b"\xff\xfe"])
 def test_an_index_of_something_else_states_no_licenses(dataset: Path, tmp_path: Path, index: bytes):
     write_image(dataset / "one.nii", an_mr(0))

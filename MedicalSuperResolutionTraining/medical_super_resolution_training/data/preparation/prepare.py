@@ -87,7 +87,7 @@ def prepare(
             raise SettingsError(
                 f"a training is under way in {manifest.parent}, whose volumes would be replaced; choose another folder"
             )
-    licenses = _licenses(dataset)
+    license_of = _licenses(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
     first_of: dict[str, str] = {}
@@ -106,8 +106,7 @@ def prepare(
             refused.append({"source": scan.source, "why": why})
             log(f"refused {scan.source}: {why}")
             continue
-        known = licenses.get(Path(scan.source).name, "")
-        entries.append(replace(entry, licence=known, patient=_patient(scan, pattern)))
+        entries.append(replace(entry, licence=license_of(scan.source), patient=_patient(scan, pattern)))
     progress(len(scans), len(scans))
     if not entries:
         raise VolumeError(f"none of the {len(refused)} scans can be used; the first: {refused[0]['why']}")
@@ -192,11 +191,17 @@ def _patient(scan: Scan, pattern: re.Pattern[str] | None) -> str:
     return found[1 if pattern.groups else 0] or scan.patient
 
 
-def _licenses(folder: Path) -> dict[str, str]:
-    """Licenses by file name, from the columns "file" and "licence" of an INDEX.tsv in the folder or above it."""
-    for index in (folder / "INDEX.tsv", folder.parent / "INDEX.tsv"):
+def _licenses(folder: Path) -> Callable[[str], str]:
+    """The license of a scan by its source, from the columns "file" and "licence" of an INDEX.tsv.
+
+    It lies in the folder or above it; files are named by their path from there, or by their name alone.
+    """
+    for index, above in ((folder / "INDEX.tsv", ""), (folder.parent / "INDEX.tsv", f"{folder.resolve().name}/")):
         if index.is_file():
             with index.open(newline="", encoding="utf-8", errors="replace") as file:
                 rows = list(csv.DictReader(file, delimiter="\t"))
-            return {Path(row["file"]).name: row["licence"] for row in rows if row.get("file") and row.get("licence")}
-    return {}
+            known = {
+                Path(row["file"]).as_posix(): row["licence"] for row in rows if row.get("file") and row.get("licence")
+            }
+            return lambda source: known.get(f"{above}{source}") or known.get(Path(source).name, "")
+    return lambda source: ""
