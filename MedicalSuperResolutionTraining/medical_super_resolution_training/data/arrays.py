@@ -66,6 +66,9 @@ def _readable(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as problem:
-        raise VolumeError(f"there is no array file {path}; run medsr-train prepare again") from problem
+        raise VolumeError(
+            f"there is no array file {path}; if it was moved, name the manifest that moved with it; else run"
+            " medsr-train prepare again"
+        ) from problem
     except (OSError, ValueError, EOFError) as problem:
         raise VolumeError(f"the array file {path} is damaged; run medsr-train prepare again") from problem

@@ -47,7 +47,7 @@ def test_an_array_that_is_damaged_or_gone_after_it_was_opened_is_refused(tmp_pat
 
 
 def test_a_missing_array_is_refused(tmp_path: Path):
-    with pytest.raises(VolumeError, match="there is no array file .*; run medsr-train prepare again"):
+    with pytest.raises(VolumeError, match="no array file .*; if it was moved, name the manifest that moved with it"):
         stored_array(str(tmp_path / "a.npy"))
 
 
