@@ -21,7 +21,7 @@ DESCRIPTION = "dataset_description.json"
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
 _VERSION = "1.10.0"
 _GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their images
-_OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that are wrong for refined slices
+_OF_OLD_SLICES = ("SliceTiming", "SliceThickness", "SpacingBetweenSlices")  # wrong for refined slices
 _ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # inherited by the images below
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
 # Unless the source has it.
