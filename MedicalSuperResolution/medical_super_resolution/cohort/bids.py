@@ -20,9 +20,8 @@ from ..volumes.io.formats import stem_of
 DESCRIPTION = "dataset_description.json"
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
 _VERSION = "1.10.0"
-_GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their images
+_OF_SERIES = (".bval", ".bvec", ".bvals", ".bvecs", "context.tsv")  # endings: of diffusion, and of perfusion (asl)
 _OF_OLD_SLICES = ("SliceTiming", "SliceThickness", "SpacingBetweenSlices")  # wrong for refined slices
-_ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # inherited by the images below
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
 # Unless the source has it.
 _OF_DERIVED_IMAGES: dict[str, Any] = {"Description": "Refined by MedicalSuperResolution", "SkullStripped": False}
@@ -51,8 +50,6 @@ def describe(folder: Path, output: Path) -> None:
     for name in _KEPT:
         if (folder / name).is_file() and not (output / name).exists():
             write_whole(output / name, (folder / name).read_bytes())
-    for path in (path for pattern in _ABOVE_IMAGES for path in sorted(folder.glob(pattern))):
-        _write_new(output / path.relative_to(folder), json.dumps(_without_slices(_facts(path)), indent=2) + "\n")
 
 
 def _link_to(folder: Path, output: Path) -> str:
@@ -64,13 +61,15 @@ def _link_to(folder: Path, output: Path) -> str:
 
 
 def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool) -> None:
-    """Copy what lies beside an image, its gradients and its description, beside the result.
+    """Copy the metadata of an image, its gradients and its description, beside the result.
 
     Entries about the old slices are left out of the description, and the source is added, in a data set as a BIDS URI.
     """
     copy_gradients(source, output, overwrite=overwrite)
-    described, copy = stem_of(source, ".json"), stem_of(output, ".json")
-    facts = _facts(described) if described.is_file() else {}
+    copy = stem_of(output, ".json")
+    facts: dict[str, Any] = {}
+    for path in _metadata_of(source, ".json"):
+        facts |= _facts(path)
     is_bids = is_data_set(data_set)
     if not (facts or is_bids) or (copy.exists() and not overwrite):
         return
@@ -99,8 +98,27 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def copy_gradients(source: Path, output: Path, *, overwrite: bool) -> None:
-    """Copy the files of diffusion gradients that lie beside a source under its name, beside the output."""
-    for ending in _GRADIENTS:
-        beside, copy = stem_of(source, ending), stem_of(output, ending)
-        if beside.is_file() and beside != copy and (overwrite or not copy.exists()):
-            write_whole(copy, beside.read_bytes())
+    """Copy the files of diffusion gradients, or of the kinds of volumes of perfusion, of a source beside the output."""
+    for ending in _OF_SERIES:
+        found, copy = _metadata_of(source, ending), stem_of(output, ending)
+        if found and copy not in found and (overwrite or not copy.exists()):
+            write_whole(copy, found[-1].read_bytes())
+
+
+def _metadata_of(source: Path, ending: str) -> list[Path]:
+    """The files with an ending that describe an image: that of its name, or in a data set all that it inherits.
+
+    An image inherits from files in its folder, and in those above within the data set, that have its suffix, such as
+    bold, and no entities but its own. Later files count more.
+    """
+    above = list(source.absolute().parents)
+    depth = next((number for number, folder in enumerate(above) if is_data_set(folder)), None)
+    if depth is None:
+        own = stem_of(source, ending)
+        return [own] if own.is_file() else []
+    *entities, suffix = stem_of(source).name.split("_")
+    found = []
+    for folder in reversed(above[: depth + 1]):
+        names = {path: path.name.removesuffix(ending).split("_") for path in folder.glob(f"*{ending}")}
+        found += [path for path in names if names[path][-1] == suffix and set(names[path][:-1]) <= set(entities)]
+    return sorted(found, key=lambda path: (len(path.parts), path.name.count("_")))

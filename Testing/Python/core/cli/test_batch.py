@@ -143,6 +143,33 @@ def test_a_sidecar_that_was_edited_by_notepad_of_windows_is_kept(folder: Path):
     assert json.loads((folder / "fine.json").read_text()) == {"EchoTime": 0.003, "Sources": ["scan.nii"]}
 
 
+def test_metadata_that_an_image_inherits_in_a_data_set_are_those_of_its_result(folder: Path):
+    (folder / "dataset_description.json").write_text("{}")
+    for name, text in {
+        "dwi.bval": "0 1000\n",
+        "sub-1/dwi/sub-1_dwi.bval": "0 2000\n",
+        "dwi.bvec": "0 1\n0 0\n0 0\n",
+        "task-rest_dwi.bvec": "of another image\n",
+        "dwi.json": '{"EchoTime": 0.1, "Manufacturer": "M", "SliceThickness": 3}',
+        "sub-1/dwi/sub-1_dwi.json": '{"EchoTime": 0.2, "SkullStripped": true}',
+        "sub-1/dwi/sub-1_run-2_dwi.json": '{"EchoTime": 0.3}',
+        "sub-1/perf/sub-1_aslcontext.tsv": "volume_type\nlabel\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "out").mkdir()
+    for name in ("dwi/sub-1_run-1_dwi", "perf/sub-1_run-1_asl"):
+        source, output = folder / "sub-1" / f"{name}.nii.gz", folder / "out" / f"{name[-3:]}.nii.gz"
+        bids.copy_sidecars(source, output, folder, overwrite=False)
+    assert (folder / "out" / "dwi.bval").read_text() == "0 2000\n"
+    assert (folder / "out" / "dwi.bvec").read_text() == "0 1\n0 0\n0 0\n"
+    assert (folder / "out" / "aslcontext.tsv").read_text() == "volume_type\nlabel\n"
+    assert json.loads((folder / "out" / "dwi.json").read_text()) == {
+        "Description": "Refined by MedicalSuperResolution", "EchoTime": 0.2, "Manufacturer": "M",
+        "SkullStripped": True, "Sources": ["bids:raw:sub-1/dwi/sub-1_run-1_dwi.nii.gz"],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("system", "most"), [("nt", 61), ("posix", 100)])
 def test_on_windows_no_more_processes_are_started_than_a_pool_there_takes(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch,
