@@ -25,7 +25,7 @@ _OF_OLD_SLICES = ("SliceTiming", "SliceThickness", "SpacingBetweenSlices")  # wr
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
 # Unless the source has it.
 _OF_DERIVED_IMAGES: dict[str, Any] = {"Description": "Refined by MedicalSuperResolution", "SkullStripped": False}
-_README = f"Volumes refined by MedicalSuperResolution (entity rec-medsr). {NOTICE}\n"
+_README = f"Volumes refined by MedicalSuperResolution (entity rec-medsr, of field maps desc-medsr). {NOTICE}\n"
 
 
 def is_data_set(folder: Path) -> bool:

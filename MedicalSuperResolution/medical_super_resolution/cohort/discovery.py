@@ -21,6 +21,7 @@ from ..volumes.io import formats
 
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder of a cohort
 _ENTITIES_BEFORE = ("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain")  # in the order of BIDS
+_FIELD_MAPS = ("phasediff", "phase1", "phase2", "fieldmap", "magnitude", "magnitude1", "magnitude2")  # have no rec
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 logger = logging.getLogger(__name__)
 
@@ -122,15 +123,22 @@ def _item_of_file(path: Path, folder: Path) -> list[Item]:
 
 
 def result_stem(stem: str) -> str:
-    """The name of a result: of BIDS with the entity ``rec-medsr`` at its place, other names as they are."""
+    """The name of a result: of BIDS with the entity ``rec-medsr`` at its place, other names as they are.
+
+    Field maps get ``desc-medsr``, as BIDS knows no reconstructions of them.
+    """
     parts = stem.split("_")
     if not parts[0].startswith("sub-") or len(parts) < 2:
         return stem
+    entity = "desc-" if parts[-1] in _FIELD_MAPS else "rec-"
     for number, part in enumerate(parts):
-        if part.startswith("rec-"):
+        if part.startswith(entity):
             return "_".join([*parts[:number], part + "medsr", *parts[number + 1 :]])
-    place = sum(part.partition("-")[0] in _ENTITIES_BEFORE and "-" in part for part in parts)
-    return "_".join([*parts[:place], "rec-medsr", *parts[place:]])
+    if entity == "desc-":  # the last of all
+        place = len(parts) - 1
+    else:
+        place = sum(part.partition("-")[0] in _ENTITIES_BEFORE and "-" in part for part in parts)
+    return "_".join([*parts[:place], f"{entity}medsr", *parts[place:]])
 
 
 def _series_in(folder: Path, files: list[Item], leave_out: LeavesOut) -> list[Item]:

@@ -338,6 +338,9 @@ def test_a_series_with_others_or_files_in_its_folder_gets_a_folder_among_them(fo
     ("sub-01_T1w", "sub-01_rec-medsr_T1w"),
     ("sub-01_ses-2_task-rest_run-1_bold", "sub-01_ses-2_task-rest_rec-medsr_run-1_bold"),
     ("sub-01_rec-norm_run-2_T2w", "sub-01_rec-normmedsr_run-2_T2w"),
+    ("sub-01_run-2_phasediff", "sub-01_run-2_desc-medsr_phasediff"),
+    ("sub-01_desc-smooth_fieldmap", "sub-01_desc-smoothmedsr_fieldmap"),
+    ("sub-01_dir-PA_epi", "sub-01_rec-medsr_dir-PA_epi"),
     ("patient7", "patient7"),
 ])  # fmt: skip
 def test_names_of_bids_get_their_entity_at_its_place(stem: str, expected: str):
