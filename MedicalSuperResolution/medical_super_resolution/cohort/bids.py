@@ -18,6 +18,7 @@ from ..system.temp_dirs import write_whole
 from ..volumes.io.formats import stem_of
 
 DESCRIPTION = "dataset_description.json"
+_IGNORED = ".bidsignore"  # patterns of files that are not of BIDS
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
 _VERSION = "1.10.0"
 _OF_SERIES = (".bval", ".bvec", ".bvals", ".bvecs", "context.tsv")  # endings: of diffusion, and of perfusion (asl)
@@ -46,7 +47,8 @@ def describe(folder: Path, output: Path) -> None:
     }
     _write_new(output / DESCRIPTION, json.dumps(description, indent=2) + "\n")
     _write_new(output / "README", _README)
-    _write_new(output / ".bidsignore", "medsr*\n")
+    ignored = (folder / _IGNORED).read_text(errors="replace") if (folder / _IGNORED).is_file() else ""
+    _write_new(output / _IGNORED, f"{ignored}\nmedsr*\n".lstrip())
     for name in _KEPT:
         if (folder / name).is_file() and not (output / name).exists():
             write_whole(output / name, (folder / name).read_bytes())

@@ -37,6 +37,7 @@ def a_bids_data_set(tmp_path: Path, a_volume: Volume) -> Path:
     files.write(a_volume, root / "derivatives" / "old.nii.gz")
     (root / "dataset_description.json").write_text('{"Name": "Scans", "BIDSVersion": "1.8.0"}')
     (root / "T1w.json").write_text('{"EchoTime": 0.003, "SliceThickness": 3}')
+    (root / ".bidsignore").write_text("extra/")
     (root / "participants.tsv").write_text("participant_id\nsub-01\nsub-02\n")
     return root
 
@@ -77,6 +78,7 @@ def test_a_data_set_of_bids_becomes_a_derived_one(a_bids_data_set: Path, tmp_pat
     assert set(run(batch, a_client).values()) == {"done"}
     described = json.loads((batch.output / "dataset_description.json").read_text())
     assert (described["DatasetType"], described["DatasetLinks"]) == ("derivative", {"raw": "../bids"})
+    assert (batch.output / ".bidsignore").read_text().split() == ["extra/", "medsr*"]
     beside = json.loads((batch.output / "sub-01" / "anat" / "sub-01_rec-medsr_T1w.json").read_text())
     assert beside["Sources"] == ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
     assert (beside["SkullStripped"], beside["EchoTime"], "SliceThickness" in beside) == (False, 0.003, False)
