@@ -7,6 +7,7 @@ const AIR_AT_MOST = -850;
 const LOWEST_HU = -4096;
 const HIGHEST_HU = 32767;
 const PADDING_AT_MOST = -1200; // far below air with its noise
+const MOST_BELOW_AIR = 0.05; // of the measured voxels; more are those of a phase image of MR
 const LEAST_PLATEAU = 2e-4; // of the voxels
 const FEWEST_VOXELS = 8;
 const NEARBY = 16; // units around a plateau, where noise has most of its voxels and a plateau next to none
@@ -56,14 +57,17 @@ export function paddingValues(values) {
 export function meaningOf(values, asked) {
   const padding = paddingValues(values);
   const [lowest, highest] = extremes(values, padding);
-  const looksLikeCt = lowest >= LOWEST_HU && lowest <= AIR_AT_MOST && highest <= HIGHEST_HU;
+  const measured = sampleOf(values).filter((value) => !padding.has(value));
+  const belowAir = measured.filter((value) => value < PADDING_AT_MOST).length / measured.length;
+  const looksLikeCt =
+    belowAir <= MOST_BELOW_AIR && lowest >= LOWEST_HU && lowest <= AIR_AT_MOST && highest <= HIGHEST_HU;
   const modality = asked === "auto" ? (looksLikeCt ? "ct" : "mr") : asked;
   if (modality === "ct") {
     const [low, high] = HOUNSFIELD;
     const clamp = [-1024, 3071].map((value) => (value - low) / (high - low));
     return { modality, low, high, clamp, padding, floor: Math.min(lowest, low), window: ctWindow(values) };
   }
-  const sorted = sampleOf(values).filter((value) => !padding.has(value)).sort();
+  const sorted = measured.sort();
   const low = percentile(sorted, 0.5);
   const above = sorted.filter((value) => value > low);
   let high = above.length ? percentile(above, 99.5) : low;

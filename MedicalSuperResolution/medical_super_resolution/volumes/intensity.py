@@ -22,6 +22,7 @@ _LOWEST_HU = -4096
 _HIGHEST_HU = 32767
 _LARGEST, _SMALLEST = 1e18, 1e-18  # of magnitudes whose square float32 holds
 _PADDING_AT_MOST = -1200  # HU; far below air with its noise
+_MOST_BELOW_AIR = 0.05  # of the measured voxels of a CT; streaks of metal and blurred rims of padding are fewer
 _LEAST_PLATEAU = 2e-4  # of the voxels
 _FEWEST_VOXELS = 8
 _NEARBY = 16  # units around a plateau, where a plateau has next to no voxels and noise has most of its own
@@ -132,11 +133,17 @@ def check_magnitude(array: np.ndarray) -> None:
 
 
 def guess_modality(array: np.ndarray) -> str:
-    """Return "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise; padding is ignored."""
+    """Return "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise; padding is ignored.
+
+    Many values far below air are those of a phase image of MR, from -4096 to 4095.
+    """
     low, high = extremes(array)
     if low < _PADDING_AT_MOST:
         sample = sampled(array)
-        low = float(sample[~np.isin(sample, padding_values(array))].min())
+        measured = sample[~np.isin(sample, padding_values(array))]
+        if (measured < _PADDING_AT_MOST).mean() > _MOST_BELOW_AIR:
+            return "mr"
+        low = float(measured.min())
     return "ct" if _LOWEST_HU <= low <= _AIR_AT_MOST_HU and high <= _HIGHEST_HU else "mr"
 
 

@@ -300,6 +300,12 @@ def test_intensities_mean_what_they_mean_to_the_package(run: Run, offset: int, i
     np.testing.assert_allclose([made["low"], made["high"]], [expected.low, expected.high], rtol=1e-5)
 
 
+def test_a_phase_image_is_no_ct_as_in_the_package(run: Run):
+    values = np.random.default_rng(0).integers(-4096, 4096, 4000).tolist()
+    made = run('return intensity.meaningOf(Int16Array.from(given.values), "auto");', values=values)
+    assert made["modality"] == guess_modality(np.reshape(values, (10, 20, 20))) == "mr"
+
+
 def test_padding_of_a_float64_volume_is_found_where_float32_does_not_hold_it(run: Run):
     values = np.random.default_rng(0).gamma(2, 150, 4000) - 1000
     values[:900] = -2000.1

@@ -56,7 +56,15 @@ def test_large_whole_numbers_keep_their_differences():
     ],
 )
 def test_air_near_minus_1000_says_ct(low: float, high: float, expected: str):
-    assert guess_modality(np.array([[[low, 0, high]]])) == expected
+    assert guess_modality(np.array([[[low, *[0] * 40, high]]])) == expected
+
+
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_a_phase_image_is_no_ct(is_masked: bool):
+    array = np.random.default_rng(0).integers(-4096, 4096, (16, 16, 16), np.int16)
+    if is_masked:
+        array[:, :8] = 0
+    assert guess_modality(array) == "mr"
 
 
 def test_ct_always_has_the_same_range():
