@@ -16,6 +16,7 @@ from ..report import NOTICE
 from ..system.identity import __version__
 from ..system.temp_dirs import write_whole
 from ..volumes.io.formats import stem_of
+from .discovery import result_stem
 
 DESCRIPTION = "dataset_description.json"
 _IGNORED = ".bidsignore"  # patterns of files that are not of BIDS
@@ -66,6 +67,7 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
     """Copy the metadata of an image, its gradients and its description, beside the result.
 
     Entries about the old slices are left out of the description, and the source is added, in a data set as a BIDS URI.
+    There, a field map is intended for the results of the images that it was intended for.
     """
     copy_gradients(source, output, overwrite=overwrite)
     copy = stem_of(output, ".json")
@@ -73,6 +75,8 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
     for path in _metadata_of(source, ".json"):
         facts |= _facts(path)
     is_bids = is_data_set(data_set)
+    if is_bids and "IntendedFor" in facts:
+        facts["IntendedFor"] = _results_of(facts["IntendedFor"])
     if not (facts or is_bids) or (copy.exists() and not overwrite):
         return
     origin = f"bids:raw:{source.relative_to(data_set).as_posix()}" if is_bids else source.name
@@ -82,6 +86,17 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
 
 def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if key not in _OF_OLD_SLICES}
+
+
+def _results_of(images: object) -> object:
+    """The results of one or several images of the same data set, which are named by a URI or a path."""
+    if isinstance(images, list):
+        return [_results_of(one) for one in images]
+    if not isinstance(images, str) or (images.startswith("bids:") and not images.startswith("bids::")):
+        return images
+    folder, slash, name = images.rpartition("/")
+    stem = stem_of(Path(name)).name
+    return folder + slash + result_stem(stem) + name.removeprefix(stem)
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -170,6 +170,17 @@ def test_metadata_that_an_image_inherits_in_a_data_set_are_those_of_its_result(f
     }  # fmt: skip
 
 
+def test_a_refined_field_map_is_intended_for_the_refined_images(folder: Path):
+    (folder / "dataset_description.json").write_text("{}")
+    images = ["bids::sub-1/func/sub-1_task-rest_bold.nii.gz", "ses-2/dwi/sub-1_dwi.nii.gz", "bids:raw:x/sub-1_T1w.nii"]
+    for number, asked in enumerate((images, images[1])):
+        (folder / f"sub-1_run-{number}_epi.json").write_text(json.dumps({"IntendedFor": asked}))
+        bids.copy_sidecars(folder / f"sub-1_run-{number}_epi.nii", folder / f"{number}.nii", folder, overwrite=False)
+    made = ["bids::sub-1/func/sub-1_task-rest_rec-medsr_bold.nii.gz", "ses-2/dwi/sub-1_rec-medsr_dwi.nii.gz", images[2]]
+    assert json.loads((folder / "0.json").read_text())["IntendedFor"] == made
+    assert json.loads((folder / "1.json").read_text())["IntendedFor"] == made[1]
+
+
 @pytest.mark.parametrize(("system", "most"), [("nt", 61), ("posix", 100)])
 def test_on_windows_no_more_processes_are_started_than_a_pool_there_takes(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch,
