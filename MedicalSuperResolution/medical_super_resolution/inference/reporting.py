@@ -25,6 +25,8 @@ from .uncertainty import described
 
 _GUESSED_ABOVE = 5.0  # factor above which a warning is given
 _UNCERTAIN_ABOVE = 0.12  # error of a slice profile, as a fraction of its width, above which a warning is given
+_HALF_TURNS = (math.pi, 1000 * math.pi, 4096.0)  # how far phases of MR reach to both sides of 0, in usual units
+_SAME_REACH = 2e-3  # relative
 _LARGEST_ERROR = 0.01  # data-consistency error, as a fraction of the range, above which a warning is given
 
 
@@ -65,6 +67,7 @@ def make_report(
         warnings=(
             *request.volume.notes,
             *_training_warnings(request),
+            *_phase_warnings(request),
             *_profile_warnings(request, estimate),
             *_consistency_warnings(request, profile["consistency_error_rms"]),
         ),
@@ -133,6 +136,17 @@ def _training_warnings(request: Request) -> list[str]:
             f" the model was trained for {low:g} to {high:g}"
         )
     return found
+
+
+def _phase_warnings(request: Request) -> list[str]:
+    """Warning about wrapped phases: between the two ends of their range, there are all other values."""
+    ends = np.abs(extremes(request.volume.array))
+    if request.modality != "mr" or not any(np.allclose(ends, one, rtol=_SAME_REACH) for one in _HALF_TURNS):
+        return []
+    return [
+        "the values are those of a phase image; where phases wrap around, the result is wrong: unwrap them first, or"
+        " refine their cosine and sine"
+    ]
 
 
 def _profile_warnings(request: Request, estimate: ProfileEstimate) -> list[str]:

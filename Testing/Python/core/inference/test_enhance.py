@@ -159,6 +159,17 @@ def test_the_report_says_what_was_done(a_volume: Volume, a_model: Model):
     assert f"differs from the input by {error:.3g} (RMS), {error / 2000:.1%} of the range" in inconsistent
 
 
+@pytest.mark.parametrize(
+    ("half_turn", "dtype"), [(np.pi, "float32"), (4096, "int16"), (3142, "int16"), (3.0, "float64")]
+)
+def test_phases_that_wrap_around_are_warned_about(a_grid: Grid, a_model: Model, half_turn: float, dtype: str):
+    k, j, i = np.indices(a_grid.shape_kji)
+    phases = np.angle(np.exp(1j * (k + j * i / 9))) / np.pi * half_turn
+    phases[0, 0, :2] = -half_turn, half_turn
+    report = enhance(Volume(phases.clip(-4096, 4095).astype(dtype), a_grid), a_model, EnhanceSettings(factor=2)).report
+    assert any("where phases wrap around" in warning for warning in report.warnings) == (half_turn != 3.0)
+
+
 def test_a_volume_unlike_the_training_is_warned_about(a_volume: Volume, a_model: Model):
     card = {"trained_for": {"modalities": ["mr"], "thickness": [0.7, 1.3]}}
     volume = replace(a_volume, slice_thickness_mm=6.0)
