@@ -140,6 +140,8 @@ def _from_simple_itk(image: Any) -> Converted:  # noqa: ANN401
 
 
 def _from_nibabel(image: Any) -> Converted:  # noqa: ANN401
+    from ..volumes.io.nifti.reading import with_slice_axis
+
     if len(image.shape) != 3:
         raise VolumeError(f"the nibabel image has the shape {image.shape}; pick one 3-D volume of it first")
     if image.affine is None:
@@ -161,7 +163,10 @@ def _from_nibabel(image: Any) -> Converted:  # noqa: ANN401
                     put(None if matrix is None else matrix @ to_old_voxels, code)
         return made
 
-    return Converted(Volume(array, Grid(array.shape, image.affine)), restore)
+    grid = Grid(array.shape, image.affine)
+    if hasattr(image.header, "get_dim_info"):  # NIfTI
+        grid = with_slice_axis(grid, image.header)
+    return Converted(Volume(array, grid), restore)
 
 
 def _from_meta_tensor(image: Any) -> Converted:  # noqa: ANN401

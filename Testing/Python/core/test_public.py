@@ -91,6 +91,20 @@ def test_a_nibabel_image_keeps_both_places_and_their_codes(a_volume: Volume, a_m
     np.testing.assert_allclose(found.affine, expected.grid.ijk_to_ras, rtol=1e-6)
 
 
+def test_the_slice_axis_that_a_nibabel_image_names_is_refined_as_from_its_file(
+    a_volume: Volume, a_model: Model, tmp_path: Path
+):
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(a_volume.array.transpose(), np.diag([1.0, 2.0, 3.5, 1.0]))
+    image.header.set_dim_info(slice=0)
+    nibabel.save(image, tmp_path / "scan.nii")
+
+    found = enhance(image, a_model, factor=2, modality="ct")
+
+    expected = enhance(tmp_path / "scan.nii", a_model, factor=2, modality="ct")
+    np.testing.assert_array_equal(np.asarray(found.dataobj).transpose(), expected.array)
+
+
 def test_a_torchio_image_gives_one_with_the_new_affine(a_volume: Volume, a_model: Model, expected: Volume):
     torch, torchio = pytest.importorskip("torch"), pytest.importorskip("torchio")
     values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]

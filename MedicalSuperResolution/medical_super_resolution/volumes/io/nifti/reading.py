@@ -53,7 +53,7 @@ def read_nifti_header(path: Path) -> Header:
     sizes = _sizes(path, header)
     with np.errstate(all="ignore"):  # what is not finite is refused as a place
         grid, notes = _placed(path, sizes, header)
-    grid = _with_slice_axis(grid, header)
+    grid = with_slice_axis(grid, header)
     stored = _stored(path, header)
     slope, intercept = _scaling(path, header)
     offset = float(header["vox_offset"])
@@ -209,7 +209,7 @@ def _in_mm(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
     return np.diag([unit, unit, unit, 1.0]) @ np.asarray(matrix, np.float64)
 
 
-def _with_slice_axis(grid: Grid, header: Nifti1Header) -> Grid:
+def with_slice_axis(grid: Grid, header: Nifti1Header) -> Grid:
     """The grid; where no spacing stands out, with the slice axis that the header names."""
     axis = header.get_dim_info()[2]
     if axis is None or grid.odd_axis is not None:
