@@ -15,7 +15,8 @@ from typing import Any
 from ..report import NOTICE
 from ..system.identity import __version__
 from ..system.temp_dirs import write_whole
-from ..volumes.io.formats import stem_of
+from ..volumes.grid import AXES_IJK, SAME_SPACING
+from ..volumes.io.formats import grid_and_type_of, stem_of
 from .discovery import result_stem
 
 DESCRIPTION = "dataset_description.json"
@@ -24,6 +25,8 @@ NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folde
 _VERSION = "1.10.0"
 _OF_SERIES = (".bval", ".bvec", ".bvals", ".bvecs", "context.tsv")  # endings: of diffusion, and of perfusion (asl)
 _OF_OLD_SLICES = ("SliceTiming", "SliceThickness", "SpacingBetweenSlices")  # wrong for refined slices
+# What describes distortion by voxels along the phase encoding, and whether it grows or falls with their number.
+_BY_VOXELS = {"TotalReadoutTime": 1, "ReconMatrixPE": 1, "BandwidthPerPixelPhaseEncode": -1}
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
 # Unless the source has it.
 _OF_DERIVED_IMAGES: dict[str, Any] = {"Description": "Refined by MedicalSuperResolution", "SkullStripped": False}
@@ -80,12 +83,26 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
     if not (facts or is_bids) or (copy.exists() and not overwrite):
         return
     origin = f"bids:raw:{source.relative_to(data_set).as_posix()}" if is_bids else source.name
-    facts = (_OF_DERIVED_IMAGES if is_bids else {}) | _without_slices(facts) | {"Sources": [origin]}
+    facts = _without_slices(facts) | _distortion_of(facts, source, output) | {"Sources": [origin]}
+    facts = (_OF_DERIVED_IMAGES if is_bids else {}) | facts
     write_whole(copy, (json.dumps(facts, indent=2) + "\n").encode())
 
 
 def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if key not in _OF_OLD_SLICES}
+
+
+def _distortion_of(facts: dict[str, Any], source: Path, output: Path) -> dict[str, Any]:
+    """The entries about distortion of a description, for the voxels of the result; its shifts are the same in mm."""
+    axis = str(facts.get("PhaseEncodingDirection"))[:1]
+    before, after = grid_and_type_of(source), grid_and_type_of(output)
+    if axis not in tuple(AXES_IJK) or before is None or after is None:
+        return {}
+    factor = before[0].spacing_mm(axis) / after[0].spacing_mm(axis)
+    if abs(factor - 1) < SAME_SPACING:
+        return {}
+    known = {key: facts[key] for key in _BY_VOXELS if isinstance(facts.get(key), int | float)}
+    return {key: type(value)(float(f"{value * factor ** _BY_VOXELS[key]:.6g}")) for key, value in known.items()}
 
 
 def _results_of(images: object) -> object:

@@ -181,6 +181,25 @@ def test_a_refined_field_map_is_intended_for_the_refined_images(folder: Path):
     assert json.loads((folder / "1.json").read_text())["IntendedFor"] == made[1]
 
 
+@pytest.mark.parametrize(("refined", "factor"), [("i", 1), ("j", 2), ("k", 1)])
+def test_distortion_is_described_for_the_voxels_of_the_result(
+    folder: Path, a_volume: Volume, refined: str, factor: float
+):
+    fine = Volume(np.repeat(a_volume.array, 2, axis=2 - "ijk".index(refined)), a_volume.grid.refined(refined, 2))
+    files.write(a_volume, folder / "epi.nii")
+    files.write(fine, folder / "fine.nii")
+    described = {"TotalReadoutTime": 0.03, "ReconMatrixPE": 18, "BandwidthPerPixelPhaseEncode": 20.5}
+    others = {"PhaseEncodingDirection": "j-", "EffectiveEchoSpacing": 0.0005}
+    (folder / "epi.json").write_text(json.dumps(described | others))
+    bids.copy_sidecars(folder / "epi.nii", folder / "fine.nii", folder, overwrite=False)
+    made = json.loads((folder / "fine.json").read_text())
+    assert made == others | {
+        "TotalReadoutTime": 0.03 * factor, "ReconMatrixPE": 18 * factor,
+        "BandwidthPerPixelPhaseEncode": 20.5 / factor, "Sources": ["epi.nii"],
+    }  # fmt: skip
+    assert isinstance(made["ReconMatrixPE"], int)
+
+
 @pytest.mark.parametrize(("system", "most"), [("nt", 61), ("posix", 100)])
 def test_on_windows_no_more_processes_are_started_than_a_pool_there_takes(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch,
