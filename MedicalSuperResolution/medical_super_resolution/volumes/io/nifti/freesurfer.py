@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import math
+import struct
 from pathlib import Path
 
 import numpy as np
 
 from ....errors import optional
-from ...volume import FileHeader
+from ...volume import NO_TIMES, FileHeader
 from ..foreign import not_read
-from ..header import Header, Voxels, checked_sizes, damaged, placed
+from ..header import Header, Voxels, checked_sizes, damaged, placed, series_axis
 
 _MGH_BYTES = 284
 _MGH_FOOTER_BYTES = 20
+_FARTHEST = 1 << 40  # bytes, more than a file that is read
 
 
 def read_mgh_header(path: Path) -> Header:
@@ -37,4 +40,16 @@ def read_mgh_header(path: Path) -> Header:
         raise damaged(path, "its header is damaged") from problem
     grid, notes = placed(path, sizes, matrix)
     voxels = Voxels(path, _MGH_BYTES, "gzip" if is_packed else "raw", is_file_packed=is_packed)
-    return Header(path, sizes, grid, stored.newbyteorder(">"), voxels, FileHeader(grid.ijk_to_ras), notes=notes)
+    times = NO_TIMES
+    if len(sizes) > 3:
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            file.seek(min(_MGH_BYTES + math.prod(sizes) * stored.itemsize, _FARTHEST))
+            times = _times(file.read(_MGH_FOOTER_BYTES))
+    kept = FileHeader(grid.ijk_to_ras, series_axis=times)
+    return Header(path, sizes, grid, stored.newbyteorder(">"), voxels, kept, notes=notes)
+
+
+def _times(footer: bytes) -> tuple[float, float]:
+    """Repetition time, which is the first number behind the voxels, in ms, and start of a series, in seconds."""
+    (repetition,) = struct.unpack(">f", footer[:4]) if len(footer) >= 4 else (0.0,)
+    return series_axis(float(f"{repetition / 1000:.7g}"), 0.0)

@@ -253,6 +253,19 @@ def test_a_pair_of_files_is_read_by_either_name(tmp_path: Path, named: str):
     assert_read_alike_in_all_ways(tmp_path / named, VALUES, np.diag([1, 1.5, 2, 1.0]))
 
 
+@pytest.mark.parametrize(("milliseconds", "seconds"), [(2300.0, 2.3), (0.0, 1.0)])
+@pytest.mark.parametrize("name", ["bold.mgz", "bold.mgh"])
+def test_a_series_of_freesurfer_keeps_its_repetition_time(
+    tmp_path: Path, name: str, milliseconds: float, seconds: float
+):
+    image = nibabel.MGHImage(np.zeros((4, 5, 3, 2), np.int16), np.eye(4))
+    image.header.set_zooms((1, 1, 1, milliseconds))
+    nibabel.save(image, tmp_path / name)
+    files.write_series(list(files.read_all(tmp_path / name)), tmp_path / "fine.nii")
+    header = nibabel.load(tmp_path / "fine.nii").header
+    assert (header.get_zooms()[3], header.get_xyzt_units()[1]) == (pytest.approx(seconds), "sec")
+
+
 @pytest.mark.parametrize("name", ["scan.mgz", "scan.mgh"])
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32"])
 def test_files_of_freesurfer_are_read(tmp_path: Path, name: str, dtype: str):
