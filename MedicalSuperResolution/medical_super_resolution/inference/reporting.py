@@ -14,6 +14,7 @@ from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report
 from ..system.identity import __version__
 from ..volumes.grid import Grid
+from ..volumes.intensity import WRAPPED_PHASES
 from ..volumes.memmap import extremes
 from ..volumes.tilt import straight_grid
 from .context import ExecutionContext
@@ -140,13 +141,10 @@ def _training_warnings(request: Request) -> list[str]:
 
 def _phase_warnings(request: Request) -> list[str]:
     """Warning about wrapped phases: between the two ends of their range, there are all other values."""
-    ends = np.abs(extremes(request.volume.array))
-    if request.modality != "mr" or not any(np.allclose(ends, one, rtol=_SAME_REACH) for one in _HALF_TURNS):
+    if request.modality != "mr" or WRAPPED_PHASES in request.volume.notes:
         return []
-    return [
-        "the values are those of a phase image; where phases wrap around, the result is wrong: unwrap them first, or"
-        " refine their cosine and sine"
-    ]
+    ends = np.abs(extremes(request.volume.array))
+    return [WRAPPED_PHASES] if any(np.allclose(ends, one, rtol=_SAME_REACH) for one in _HALF_TURNS) else []
 
 
 def _profile_warnings(request: Request, estimate: ProfileEstimate) -> list[str]:

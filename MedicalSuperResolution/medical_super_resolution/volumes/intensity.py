@@ -17,12 +17,17 @@ CT_WINDOWS = {  # values shown black and white: (level - width / 2, level + widt
     "lung": (-1350.0, 150.0),
     "bone": (-500.0, 1300.0),
 }
+WRAPPED_PHASES = (
+    "the values are phases of MR: where they wrap around, the result is wrong; unwrap them first, or refine their"
+    " cosine and sine, or the real and the imaginary part"
+)
 _AIR_AT_MOST_HU = -850
 _LOWEST_HU = -4096
 _HIGHEST_HU = 32767
 _LARGEST, _SMALLEST = 1e18, 1e-18  # of magnitudes whose square float32 holds
 _PADDING_AT_MOST = -1200  # HU; far below air with its noise
-_MOST_BELOW_AIR = 0.05  # of the measured voxels of a CT; streaks of metal and blurred rims of padding are fewer
+_FAR_BELOW_AIR = -2000  # HU; also of air in a CT of a very low dose
+_MOST_THERE = 0.05  # of the measured voxels of a CT; streaks of metal and blurred rims of padding are fewer
 _LEAST_PLATEAU = 2e-4  # of the voxels
 _FEWEST_VOXELS = 8
 _NEARBY = 16  # units around a plateau, where a plateau has next to no voxels and noise has most of its own
@@ -141,7 +146,7 @@ def guess_modality(array: np.ndarray) -> str:
     if low < _PADDING_AT_MOST:
         sample = sampled(array)
         measured = sample[~np.isin(sample, padding_values(array))]
-        if (measured < _PADDING_AT_MOST).mean() > _MOST_BELOW_AIR:
+        if (measured < _FAR_BELOW_AIR).mean() > _MOST_THERE:
             return "mr"
         low = float(measured.min())
     return "ct" if _LOWEST_HU <= low <= _AIR_AT_MOST_HU and high <= _HIGHEST_HU else "mr"

@@ -67,6 +67,13 @@ def test_a_phase_image_is_no_ct(is_masked: bool):
     assert guess_modality(array) == "mr"
 
 
+def test_a_ct_of_a_very_low_dose_whose_air_is_noisy_is_ct():
+    array = np.random.default_rng(0).normal(-1000, 200, (16, 16, 16))
+    array[:, 6:] += 1040
+    assert (array < -1200).mean() > 0.05
+    assert guess_modality(array) == "ct"
+
+
 def test_ct_always_has_the_same_range():
     array = np.array([[[-1024, 50, 3071]]], np.int16)
     assert intensity_range(array, "ct") == IntensityRange(-1000, 1000)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....errors import VolumeError
+from ...intensity import WRAPPED_PHASES
 from .frames import Frame
 from .header import UNREADABLE, number, numbers, text
 
@@ -77,10 +78,7 @@ def about_phase(frame: Frame) -> list[str]:
     stated = {value for keyword in kinds for value in text(frame.header, keyword).split("\\")}
     if text(frame.header, "Modality") != "MR" or _OF_PHASE.isdisjoint(stated):
         return []
-    return [
-        "the images show the phase of MR: where it jumps from its largest value to its smallest, values between the"
-        " slices are means of both and wrong; unwrap it first, or enhance the real and the imaginary part"
-    ]
+    return [WRAPPED_PHASES]
 
 
 def _stated(frame: Frame, keyword: str) -> float | None:
