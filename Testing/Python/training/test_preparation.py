@@ -252,6 +252,13 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_kept(data
     assert str(dataset) not in json.dumps(why)
 
 
+def test_a_refused_name_cannot_steer_a_terminal(dataset: Path, tmp_path: Path, capsys):
+    write_image(dataset / "good.nii.gz", an_mr(0))
+    (dataset / "\x1b[2Jbad.nii").write_text("no volume")
+    assert main(["prepare", str(dataset), str(tmp_path / "data.json")]) == 0
+    assert r"refused \x1b[2Jbad.nii: " in capsys.readouterr().out
+
+
 def test_a_series_that_lacks_a_slice_is_no_truth(dataset: Path, tmp_path: Path):
     for number in range(2):
         write_dicom_series(dataset / f"p{number}", a_ct(number))

@@ -153,7 +153,7 @@ def _enhance_in(
     if chosen.report:
         write_report(chosen.report, report)
     for warning in report["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(on_one_line(f"warning: {warning}"), file=sys.stderr)
     if report["modality"] == "labels" and not is_segmentation_file(chosen.input):
         print("warning: if it is an image, state its --modality", file=sys.stderr)
     if chosen.progress != "none":

@@ -12,6 +12,7 @@ from ...errors import SettingsError, VolumeError
 from ...inference.fusion.settings import REGISTRATIONS, FusionSettings
 from ...report import check_report, write_report
 from ...settings import EnhanceSettings, check_slice_thickness
+from ...system.texts import on_one_line
 from ..settings import add_computer, add_modality, add_model, add_output
 from ..terminal import progress_of_kind
 
@@ -94,7 +95,7 @@ def run(chosen: argparse.Namespace) -> int:
     progress.stage("writing")
     report = _write(chosen, fused, stacks[0].grid, series)
     for warning in report.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(on_one_line(f"warning: {warning}"), file=sys.stderr)
     if chosen.progress != "none":
         print(f"{fused.volume.grid.described()}, {report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import SuperResolutionError
 from ...settings import EnhanceSettings
+from ...system.texts import on_one_line
 from ..settings import add_selection, selection_of
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
@@ -42,7 +43,7 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"values              {volume.array.dtype}, {volume.array.min():g} to {volume.array.max():g}")
     print(f"modality            {modality}")
     for note in volume.notes:
-        print(f"note                {note}")
+        print(on_one_line(f"note                {note}"))
     print(f"through-plane axis  {volume.grid.through_plane_axis}, slice thickness {thickness}")
     _print_plan(volume, is_labels=is_labels)
     return 0

@@ -14,6 +14,7 @@ from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.system.checksum import digest_of
 from medical_super_resolution.system.temp_dirs import folder_lock, put_in_place, work_folder
+from medical_super_resolution.system.texts import on_one_line
 from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.label_maps.detection import is_label_map, named_like_labels
@@ -104,7 +105,7 @@ def prepare(
         except VolumeError as problem:
             why = str(problem).replace(f"{dataset}/", "")
             refused.append({"source": scan.source, "why": why})
-            log(f"refused {scan.source}: {why}")
+            log(on_one_line(f"refused {scan.source}: {why}"))
             continue
         entries.append(replace(entry, licence=license_of(scan.source), patient=_patient(scan, pattern)))
     progress(len(scans), len(scans))

@@ -57,6 +57,19 @@ def test_a_description_cannot_steer_a_terminal_or_feign_lines(medsr: Medsr, fold
     assert refusal.count("\nerror: ") == 1
 
 
+def test_what_is_said_of_the_series_beside_a_volume_cannot_steer_a_terminal(
+    medsr: Medsr, folder: Path, a_model_file: Path
+):
+    write_images(folder / "study" / "1", STORED, SeriesNumber=1, SeriesInstanceUID=f"{ROOT}.1")
+    said = {"SeriesInstanceUID": f"{ROOT}.2", "SeriesDescription": "\x1b[2Ja\x07"}
+    write_images(folder / "study" / "2", STORED[:1], SeriesNumber=2, **said)
+    described = medsr("info", folder / "study")[1]
+    warned = medsr("enhance", folder / "study", folder / "out.nrrd", "--model", a_model_file)[2]
+    for text in (described, warned):
+        assert r"\x1b[2Ja\x07 (1 image)" in text
+        assert "\x1b" not in text
+
+
 def test_info_lists_the_series_of_a_dicomdir_as_those_of_its_folder(medsr: Medsr, a_study: Path):
     (a_study / "DICOMDIR").write_bytes(b"lists files")
     table = medsr("info", a_study)[1]
