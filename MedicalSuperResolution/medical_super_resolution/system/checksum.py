@@ -65,8 +65,9 @@ def check(path: Path, given: str | None = None) -> tuple[str, bool]:
     """
     wanted, found = expected(path, given), digest_of(path)
     if wanted is not None and wanted != found:
+        advice = "" if given else f", or remove {note_of(path).name} if you have replaced the model yourself"
         raise ModelError(
-            f"{path.name} has the SHA-256 {found}, not {wanted}: it is damaged or another file; get it again"
+            f"{path.name} has the SHA-256 {found}, not {wanted}: it is damaged or another file; get it again{advice}"
         )
     return found, wanted is not None
 

@@ -254,6 +254,13 @@ def test_every_shipped_model_has_its_checksum_beside_it():
         assert was_compared, f"write it by: sha256sum {path.name} > {path.name}.sha256"
 
 
+def test_a_model_that_was_replaced_beside_its_old_checksum_is_refused_with_what_to_do(a_model_file: Path):
+    note = checksum.note_of(a_model_file)
+    note.write_text(f"{'0' * 64}  {a_model_file.name}\n")
+    with pytest.raises(ModelError, match=f"or remove {note.name} if you have replaced the model yourself"):
+        models.load(a_model_file)
+
+
 def test_a_card_is_shown_with_the_digest_of_the_file(a_model_file: Path):
     text = "\n".join(described(a_model_file))
     assert hashlib.sha256(a_model_file.read_bytes()).hexdigest() in text
