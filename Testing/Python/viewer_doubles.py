@@ -42,9 +42,9 @@ class RunDouble:
         self._finished()
         self.status, self.message = "done", "Done."
 
-    def cancel(self) -> None:
+    def cancel(self, message: str = "") -> None:
         if self.status == "running":
-            self.status = "cancelled"
+            self.status, self.message = "cancelled", message
 
 
 def pixels(client: TestClient, session: str, image: str, plane: str, number: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from ..system.process import search_path
 
 _PACKAGE = Path(__file__).parents[1]
 _GRACE_SECONDS = 5.0
+CANCELLED = "Cancelled. Nothing was changed."
 # The arguments come by standard input: other users of the computer see the command lines of all processes.
 _PROGRAM = (
     f"import json, sys; from {_PACKAGE.name}.cli.main import main; sys.exit(main(json.loads(sys.stdin.readline())))"
@@ -44,7 +45,7 @@ class Enhancement:
         self.status = "running"
         self.message = ""
         self.part = 0.0
-        self._is_cancelled = False
+        self._why_cancelled = ""  # for the page
         self._finished = finished
         self._errors = folder / "errors.txt"
         command = ["enhance", *arguments, "--progress", "json", "--end-with-parent"]
@@ -67,9 +68,9 @@ class Enhancement:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def cancel(self) -> None:
+    def cancel(self, message: str = CANCELLED) -> None:
         """End the process, and return when it has ended; without effect on a finished run."""
-        self._is_cancelled = True
+        self._why_cancelled = message
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -95,8 +96,8 @@ class Enhancement:
         self.status, self.message = self._outcome(status)
 
     def _outcome(self, status: int) -> tuple[str, str]:
-        if self._is_cancelled:
-            return "cancelled", "Cancelled. Nothing was changed."
+        if self._why_cancelled:
+            return "cancelled", self._why_cancelled
         if status != 0:
             return "failed", self._failure(status)
         try:

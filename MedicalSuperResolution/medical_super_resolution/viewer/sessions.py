@@ -21,11 +21,12 @@ from ..system.archive import unpack
 from ..volumes.io import files, formats
 from ..volumes.volume import Volume
 from .comparison import Comparison
-from .enhancement import Enhancement
+from .enhancement import CANCELLED, Enhancement
 
 FOLDER_PREFIX = "medsr-view-"
 _MOST_SESSIONS = 8
 _CLOSED_SECONDS = 120  # browsers let a page in the background ask once a minute
+_SILENT = "Ended for another page, because this one was silent for two minutes, as if it was closed. Enhance again."
 _PART_OF_PAIR = re.compile(r"\.(hdr|img)(\.gz)?$", re.IGNORECASE)  # whose files both pass for a volume
 _UPLOADS, _RUN = "uploads-", "run-"
 _RESULT, _REPORT = "result.nii.gz", "report.json"
@@ -162,10 +163,10 @@ class Session:
             "report": json.loads(self.result(_REPORT).read_text(encoding="utf-8")) if self._results else None,
         }
 
-    def end_run(self) -> None:
-        """End the enhancement, if any."""
+    def end_run(self, message: str = CANCELLED) -> None:
+        """End the enhancement, if any; the message says why."""
         if self.run is not None:
-            self.run.cancel()
+            self.run.cancel(message)
 
     def close(self) -> None:
         """End the enhancement and remove all files."""
@@ -237,7 +238,7 @@ class Sessions:
                         "another page is enhancing; wait for it, or cancel it there; if that page was closed, try again"
                         f" in {_CLOSED_SECONDS // 60} minutes"
                     )
-                other.end_run()
+                other.end_run(_SILENT)
             wanted.enhance(settings, modality)
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ def test_a_result_that_comes_while_the_page_asks_is_not_missed(a_client: TestCli
             session.version += 1
             return "done"
 
-        def cancel(self) -> None:
+        def cancel(self, message: str) -> None:
             pass
 
     session = next(iter(a_client.app.state.sessions))
@@ -147,6 +147,7 @@ def test_an_enhancement_whose_page_was_closed_is_ended_for_that_of_another_page(
     monkeypatch.setattr(time, "monotonic", lambda: begun + 200)
     assert a_client.post(f"{another}/enhance", json={"goal": "thin-2"}).json()["run"]["status"] == "running"
     assert closed.status == "cancelled"
+    assert closed.message.startswith("Ended for another page")  # which may have slept
 
 
 def test_the_ninth_session_takes_the_place_of_the_oldest_that_does_not_work(a_client: TestClient, an_opened: str):
@@ -235,8 +236,8 @@ def test_a_cancelled_run_is_ended_and_has_no_result_though_its_process_ignores_i
 
 def test_a_run_can_be_cancelled_at_its_start(a_scan: Path, tmp_path: Path):
     run = Enhancement([str(a_scan), str(tmp_path / "out.nii")], tmp_path, lambda: None)
-    run.cancel()
-    assert run.status == "cancelled"
+    run.cancel("Ended.")
+    assert (run.status, run.message) == ("cancelled", "Ended.")
     assert not (tmp_path / "out.nii").exists()
 
 
