@@ -127,6 +127,7 @@ class Station:
         all_sent = True
         self._failures.begin_round()
         for folder in self.queue.sending():
+            address = ""  # where it cannot be read
             try:
                 address = (folder / DESTINATION).read_text(encoding="utf-8")
                 if self._failures.is_paused(address) or self._failures.is_paused(folder.name):

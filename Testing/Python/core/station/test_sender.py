@@ -44,7 +44,7 @@ def test_a_series_that_cannot_be_sent_at_all_holds_up_no_other(
     a_clock.ahead = 10
     at_work = station(a_queue, a_model_file, an_archive.address)
     at_work.enhance_complete(threading.Event())
-    for name, content in (("0", b"nowhere"), ("1", b"\xff")):
+    for name, content in (("0", b"\xff"), ("1", b"nowhere")):
         (a_queue.folder / "sending" / name).mkdir()
         (a_queue.folder / "sending" / name / "destination.txt").write_bytes(content)
         os.utime(a_queue.folder / "sending" / name, (0, 0))  # the first
