@@ -135,7 +135,7 @@ def copy_gradients(source: Path, output: Path, *, overwrite: bool) -> None:
     """Copy the files of diffusion gradients, or of the kinds of volumes of perfusion, of a source beside the output."""
     for ending in _OF_SERIES:
         found, copy = _metadata_of(source, ending), stem_of(output, ending)
-        if found and copy not in found and (overwrite or not copy.exists()):
+        if found and _placed(copy) not in found and (overwrite or not copy.exists()):
             write_whole(copy, found[-1].read_bytes())
 
 
@@ -145,7 +145,8 @@ def _metadata_of(source: Path, ending: str) -> list[Path]:
     An image inherits from files in its folder, and in those above within the data set, that have its suffix, such as
     bold, and no entities but its own. Later files count more.
     """
-    above = list(source.absolute().parents)
+    source = _placed(source)
+    above = list(source.parents)
     depth = next((number for number, folder in enumerate(above) if is_data_set(folder)), None)
     if depth is None:
         own = stem_of(source, ending)
@@ -155,4 +156,10 @@ def _metadata_of(source: Path, ending: str) -> list[Path]:
     for folder in reversed(above[: depth + 1]):
         names = {path: path.name.removesuffix(ending).split("_") for path in folder.glob(f"*{ending}")}
         found += [path for path in names if names[path][-1] == suffix and set(names[path][:-1]) <= set(entities)]
-    return sorted(found, key=lambda path: (len(path.parts), path.name.count("_")))
+    there = [path for path in found if path.is_file()]  # datalad links to files that were not fetched
+    return sorted(there, key=lambda path: (len(path.parts), path.name.count("_"), path.name))
+
+
+def _placed(path: Path) -> Path:
+    """The absolute path without "..", before which there are folders of elsewhere; links are kept."""
+    return Path(os.path.normpath(path.absolute()))

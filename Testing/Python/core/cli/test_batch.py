@@ -170,6 +170,23 @@ def test_metadata_that_an_image_inherits_in_a_data_set_are_those_of_its_result(f
     }  # fmt: skip
 
 
+def test_metadata_that_datalad_did_not_fetch_and_those_of_elsewhere_are_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for place in ("here", "there"):
+        (folder / place).mkdir()
+        (folder / place / "dataset_description.json").write_text("{}")
+    (folder / "here" / "T1w.json").write_text('{"EchoTime": 0.1}')
+    for ending in ("json", "bval"):
+        (folder / "there" / f"T1w.{ending}").symlink_to("annex")
+    monkeypatch.chdir(folder / "here")
+    bids.copy_sidecars(Path("../there/sub-1_T1w.nii"), folder / "fine.nii", Path("../there"), overwrite=False)
+    assert set(json.loads((folder / "fine.json").read_text())) == {"Description", "SkullStripped", "Sources"}
+    (folder / "there" / "dataset_description.json").unlink()
+    bids.copy_sidecars(Path("../there/sub-1_T1w.nii"), folder / "other.nii", Path("../there"), overwrite=False)
+    assert not (folder / "other.json").exists()
+
+
 def test_a_refined_field_map_is_intended_for_the_refined_images(folder: Path):
     (folder / "dataset_description.json").write_text("{}")
     images = ["bids::sub-1/func/sub-1_task-rest_bold.nii.gz", "ses-2/dwi/sub-1_dwi.nii.gz", "bids:raw:x/sub-1_T1w.nii"]
