@@ -7,8 +7,8 @@ const AIR_AT_MOST = -850;
 const LOWEST_HU = -4096;
 const HIGHEST_HU = 32767;
 const PADDING_AT_MOST = -1200; // far below air with its noise
-const FAR_BELOW_AIR = -2000;
-const MOST_THERE = 0.05; // of the measured voxels; more are those of a phase image of MR
+const FAR_OUT = 2000;
+const MOST_FAR_OUT = 0.05; // of the measured voxels on both sides; more are those of a phase image of MR
 const LEAST_PLATEAU = 2e-4; // of the voxels
 const FEWEST_VOXELS = 8;
 const NEARBY = 16; // units around a plateau, where noise has most of its voxels and a plateau next to none
@@ -59,9 +59,10 @@ export function meaningOf(values, asked) {
   const padding = paddingValues(values);
   const [lowest, highest] = extremes(values, padding);
   const measured = sampleOf(values).filter((value) => !padding.has(value));
-  const belowAir = measured.filter((value) => value < FAR_BELOW_AIR).length / measured.length;
-  const looksLikeCt =
-    belowAir <= MOST_THERE && lowest >= LOWEST_HU && lowest <= AIR_AT_MOST && highest <= HIGHEST_HU;
+  const isPhase = [(value) => value < -FAR_OUT, (value) => value > FAR_OUT].every(
+    (isFar) => measured.filter(isFar).length > MOST_FAR_OUT * measured.length,
+  );
+  const looksLikeCt = !isPhase && lowest >= LOWEST_HU && lowest <= AIR_AT_MOST && highest <= HIGHEST_HU;
   const modality = asked === "auto" ? (looksLikeCt ? "ct" : "mr") : asked;
   if (modality === "ct") {
     const [low, high] = HOUNSFIELD;

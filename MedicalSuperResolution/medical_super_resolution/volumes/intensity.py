@@ -26,8 +26,8 @@ _LOWEST_HU = -4096
 _HIGHEST_HU = 32767
 _LARGEST, _SMALLEST = 1e18, 1e-18  # of magnitudes whose square float32 holds
 _PADDING_AT_MOST = -1200  # HU; far below air with its noise
-_FAR_BELOW_AIR = -2000  # HU; also of air in a CT of a very low dose
-_MOST_THERE = 0.05  # of the measured voxels of a CT; streaks of metal and blurred rims of padding are fewer
+_FAR_OUT = 2000  # HU; below -2000 lie streaks of metal and padding of a CT, above it metal
+_MOST_FAR_OUT = 0.05  # of the measured voxels of a CT on both sides; blurred padding can be more on one
 _LEAST_PLATEAU = 2e-4  # of the voxels
 _FEWEST_VOXELS = 8
 _NEARBY = 16  # units around a plateau, where a plateau has next to no voxels and noise has most of its own
@@ -140,13 +140,13 @@ def check_magnitude(array: np.ndarray) -> None:
 def guess_modality(array: np.ndarray) -> str:
     """Return "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise; padding is ignored.
 
-    Many values far below air are those of a phase image of MR, from -4096 to 4095.
+    Many values far below air and as far above are those of a phase image of MR, from -4096 to 4095.
     """
     low, high = extremes(array)
     if low < _PADDING_AT_MOST:
         sample = sampled(array)
         measured = sample[~np.isin(sample, padding_values(array))]
-        if (measured < _FAR_BELOW_AIR).mean() > _MOST_THERE:
+        if min((measured < -_FAR_OUT).mean(), (measured > _FAR_OUT).mean()) > _MOST_FAR_OUT:
             return "mr"
         low = float(measured.min())
     return "ct" if _LOWEST_HU <= low <= _AIR_AT_MOST_HU and high <= _HIGHEST_HU else "mr"

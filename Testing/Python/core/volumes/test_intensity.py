@@ -74,6 +74,15 @@ def test_a_ct_of_a_very_low_dose_whose_air_is_noisy_is_ct():
     assert guess_modality(array) == "ct"
 
 
+@pytest.mark.parametrize("padding", [-2048, -3024])
+def test_a_ct_whose_padding_was_blurred_is_ct(padding: int):
+    array = np.random.default_rng(0).normal(40, 20, (16, 16, 16))
+    array[:, 6:8] = -1000
+    array[:, :6] = np.random.default_rng(1).normal(padding, 10, (16, 6, 16))  # by lossy compression
+    array[0, 8:10] = 2500  # metal
+    assert (padding_values(array), guess_modality(array)) == ((), "ct")
+
+
 def test_ct_always_has_the_same_range():
     array = np.array([[[-1024, 50, 3071]]], np.int16)
     assert intensity_range(array, "ct") == IntensityRange(-1000, 1000)
