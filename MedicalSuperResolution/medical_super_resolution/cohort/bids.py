@@ -24,7 +24,8 @@ _IGNORED = ".bidsignore"  # patterns of files that are not of BIDS
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
 _VERSION = "1.10.0"
 _OF_SERIES = (".bval", ".bvec", ".bvals", ".bvecs", "context.tsv")  # endings: of diffusion, and of perfusion (asl)
-_OF_OLD_SLICES = ("SliceTiming", "SliceThickness", "SpacingBetweenSlices")  # wrong for refined slices
+# Wrong for refined slices; the landmarks are numbers of voxels.
+_OF_OLD_SLICES = ("SliceTiming", "SliceThickness", "SpacingBetweenSlices", "AnatomicalLandmarkCoordinates")
 # What describes distortion by voxels along the phase encoding, and whether it grows or falls with their number.
 _BY_VOXELS = {"TotalReadoutTime": 1, "ReconMatrixPE": 1, "BandwidthPerPixelPhaseEncode": -1}
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")

@@ -34,7 +34,10 @@ def a_folder_of_scans(folder: Path, volume: Volume) -> Path:
     source = folder / "in" / "sub-01" / "anat"
     source.mkdir(parents=True)
     files.write(volume, source / "sub-01_acq-t_T1w.nii.gz")
-    described = {"RepetitionTime": 2.0, "SliceTiming": [0, 1], "SliceThickness": 3, "SpacingBetweenSlices": 3.3}
+    described = {
+        "RepetitionTime": 2.0, "SliceTiming": [0, 1], "SliceThickness": 3, "SpacingBetweenSlices": 3.3,
+        "AnatomicalLandmarkCoordinates": {"AC": [4, 5, 3]},
+    }  # fmt: skip
     (source / "sub-01_acq-t_T1w.json").write_text(json.dumps(described))
     files.write(volume, folder / "in" / "plain.nrrd")
     (folder / "in" / "broken.nii.gz").write_bytes(b"no volume")
