@@ -27,7 +27,12 @@ _OF_SERIES = (".bval", ".bvec", ".bvals", ".bvecs", "context.tsv")  # endings: o
 # Wrong for refined slices; the landmarks are numbers of voxels.
 _OF_OLD_SLICES = ("SliceTiming", "SliceThickness", "SpacingBetweenSlices", "AnatomicalLandmarkCoordinates")
 # What describes distortion by voxels along the phase encoding, and whether it grows or falls with their number.
-_BY_VOXELS = {"TotalReadoutTime": 1, "ReconMatrixPE": 1, "BandwidthPerPixelPhaseEncode": -1}
+_BY_VOXELS = {
+    "TotalReadoutTime": 1,
+    "EstimatedTotalReadoutTime": 1,
+    "ReconMatrixPE": 1,
+    "BandwidthPerPixelPhaseEncode": -1,
+}
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
 # Unless the source has it.
 _OF_DERIVED_IMAGES: dict[str, Any] = {"Description": "Refined by MedicalSuperResolution", "SkullStripped": False}
@@ -95,7 +100,7 @@ def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _distortion_of(facts: dict[str, Any], source: Path, output: Path) -> dict[str, Any]:
     """The entries about distortion of a description, for the voxels of the result; its shifts are the same in mm."""
-    axis = str(facts.get("PhaseEncodingDirection"))[:1]
+    axis = str(facts.get("PhaseEncodingDirection", facts.get("PhaseEncodingAxis")))[:1]  # without a sign: of Philips
     before, after = grid_and_type_of(source), grid_and_type_of(output)
     if axis not in tuple(AXES_IJK) or before is None or after is None:
         return {}

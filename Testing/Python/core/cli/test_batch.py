@@ -202,19 +202,21 @@ def test_a_refined_field_map_is_intended_for_the_refined_images(folder: Path):
 
 
 @pytest.mark.parametrize(("refined", "factor"), [("i", 1), ("j", 2), ("k", 1)])
+@pytest.mark.parametrize("encoded", [{"PhaseEncodingDirection": "j-"}, {"PhaseEncodingAxis": "j"}])
 def test_distortion_is_described_for_the_voxels_of_the_result(
-    folder: Path, a_volume: Volume, refined: str, factor: float
+    folder: Path, a_volume: Volume, refined: str, factor: float, encoded: dict[str, str]
 ):
     fine = Volume(np.repeat(a_volume.array, 2, axis=2 - "ijk".index(refined)), a_volume.grid.refined(refined, 2))
     files.write(a_volume, folder / "epi.nii")
     files.write(fine, folder / "fine.nii")
-    described = {"TotalReadoutTime": 0.03, "ReconMatrixPE": 18, "BandwidthPerPixelPhaseEncode": 20.5}
-    others = {"PhaseEncodingDirection": "j-", "EffectiveEchoSpacing": 0.0005}
+    described = {"TotalReadoutTime": 0.03, "EstimatedTotalReadoutTime": 0.02}
+    described |= {"ReconMatrixPE": 18, "BandwidthPerPixelPhaseEncode": 20.5}
+    others = encoded | {"EffectiveEchoSpacing": 0.0005}
     (folder / "epi.json").write_text(json.dumps(described | others))
     bids.copy_sidecars(folder / "epi.nii", folder / "fine.nii", folder, overwrite=False)
     made = json.loads((folder / "fine.json").read_text())
     assert made == others | {
-        "TotalReadoutTime": 0.03 * factor, "ReconMatrixPE": 18 * factor,
+        "TotalReadoutTime": 0.03 * factor, "EstimatedTotalReadoutTime": 0.02 * factor, "ReconMatrixPE": 18 * factor,
         "BandwidthPerPixelPhaseEncode": 20.5 / factor, "Sources": ["epi.nii"],
     }  # fmt: skip
     assert isinstance(made["ReconMatrixPE"], int)
