@@ -30,12 +30,12 @@ _MOST_PROCESSES = 61  # of a pool on Windows, which can wait for no more
 
 
 def batch_in(source: Path, output: Path) -> list[Item]:
-    """The volumes of a folder; none if ``source`` is a single volume file or DICOM series."""
+    """The volumes of a folder, of a BIDS data set the raw ones; none if ``source`` is a single file or DICOM series."""
     from ..volumes.io import formats
 
     if not source.is_dir() or formats.suffix_of(output) is not None or output.is_file():
         return []
-    items = items_in(source, output.resolve())
+    items = [item for item in items_in(source, output.resolve()) if bids.is_raw(item.source, source)]
     is_batch = len(items) > 1 or any(item.selection is None and not item.problem for item in items)
     return items if is_batch else []
 

@@ -21,7 +21,7 @@ from .discovery import result_stem
 
 DESCRIPTION = "dataset_description.json"
 _IGNORED = ".bidsignore"  # patterns of files that are not of BIDS
-NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
+_NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
 _VERSION = "1.10.0"
 _OF_SERIES = (".bval", ".bvec", ".bvals", ".bvecs", "context.tsv")  # endings: of diffusion, and of perfusion (asl)
 # Wrong for refined slices; the landmarks are numbers of voxels.
@@ -42,6 +42,12 @@ _README = f"Volumes refined by MedicalSuperResolution (entity rec-medsr, of fiel
 def is_data_set(folder: Path) -> bool:
     """Whether a folder is the root of a BIDS data set."""
     return (folder / DESCRIPTION).is_file()
+
+
+def is_raw(source: Path, folder: Path) -> bool:
+    """Whether a volume of a folder is raw, as all are but for those in some folders of a data set."""
+    top = (*source.relative_to(folder).parts, "")[0]
+    return top not in _NOT_RAW or not is_data_set(folder)
 
 
 def describe(folder: Path, output: Path) -> None:

@@ -47,7 +47,6 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
     if not batch.folder.is_dir():
         raise VolumeError(f"there is no folder {batch.folder}; name the one that holds the studies")
     found = items_in(batch.folder, batch.output.resolve())
-    is_data_set = bids.is_data_set(batch.folder)
     subjects = {f"sub-{label.removeprefix('sub-')}" for label in participants}
     tops = {part for item in found for part in item.source.relative_to(batch.folder).parts[:1]}
     if found and (missing := ", ".join(sorted(subjects - tops))):
@@ -56,7 +55,7 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
     for item in found:
         path = item.source.relative_to(batch.folder)
         first = path.parts[0] if path.parts else ""
-        if (is_data_set and first in bids.NOT_RAW) or (subjects and first not in subjects):
+        if not bids.is_raw(item.source, batch.folder) or (subjects and first not in subjects):
             continue
         if not patterns or any(fnmatchcase(path.as_posix(), pattern) for pattern in patterns):
             chosen.append(item)

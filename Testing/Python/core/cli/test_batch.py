@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +145,16 @@ def test_a_sidecar_that_was_edited_by_notepad_of_windows_is_kept(folder: Path):
     (folder / "scan.json").write_text('{"EchoTime": 0.003, "SliceThickness": 3}', encoding="utf-8-sig")
     bids.copy_sidecars(folder / "scan.nii", folder / "fine.nii", folder, overwrite=False)
     assert json.loads((folder / "fine.json").read_text()) == {"EchoTime": 0.003, "Sources": ["scan.nii"]}
+
+
+def test_of_a_data_set_only_raw_images_are_refined(folder: Path, a_volume: Volume):
+    source = a_folder_of_scans(folder, a_volume)
+    shutil.copytree(source / "sub-01", source / "derivatives" / "sub-01")
+    assert len(batch.batch_in(source, folder / "out")) == 4
+    (source / "dataset_description.json").write_text("{}")
+    found = [item.source.relative_to(source).parts[0] for item in batch.batch_in(source, folder / "out")]
+    assert found == ["broken.nii.gz", "plain.nrrd", "sub-01"]
+    assert len(batch.batch_in(source / "derivatives", folder / "out")) == 1
 
 
 def test_metadata_that_an_image_inherits_in_a_data_set_are_those_of_its_result(folder: Path):
