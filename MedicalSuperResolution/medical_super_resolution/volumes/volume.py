@@ -183,8 +183,13 @@ def _same_padding(one: np.ndarray | None, other: np.ndarray | None) -> bool:
     return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
-def not_finite(number: int) -> VolumeError:
-    """The refusal of a volume for a value in one slice."""
+def not_finite(number: int, volume: int | None = None) -> VolumeError:
+    """The refusal of a volume, which may be one of a series, for a value in one slice."""
+    if volume is not None:
+        return VolumeError(
+            f"slice {number} of volume {volume} of the series holds values that are not finite (NaN or infinite);"
+            " replace them, for example with the value of air, and try again"
+        )
     return VolumeError(
         f"slice {number} of the volume holds values that are not finite (NaN or infinite);"
         " replace them, for example with the value of air, and try again"

@@ -110,9 +110,9 @@ def read_all(path: Path) -> Iterator[Volume]:
                 yield volume_of(header, read_volume(header, number))
         else:
             with opened(header) as source:
-                for _ in range(header.count):
+                for number in range(header.count):
                     array = np.empty(header.grid.shape_kji, header.dtype)
-                    fill(array, source, header)
+                    fill(array, source, header, number, begin=number)
                     yield volume_of(header, array)
                 finish(source, header)
     except DAMAGES as problem:

@@ -76,10 +76,10 @@ def read_volume(header: Header, number: int, allocator: Allocator = np.empty) ->
     return array
 
 
-def fill(array: np.ndarray, source: Source, header: Header, number: int = 0) -> None:
-    """Read one volume from the beginning of all voxels, plane by plane, into an array (K, J, I)."""
+def fill(array: np.ndarray, source: Source, header: Header, number: int = 0, *, begin: int = 0) -> None:
+    """Read one volume from the beginning of another one, plane by plane, into an array (K, J, I)."""
     if not header.is_interleaved:
-        _skip(source, number * array.size * header.stored.itemsize)
+        _skip(source, (number - begin) * array.size * header.stored.itemsize)
     for plane in range(len(array)):
         array[plane] = _plane(source, header, number, plane)
         if plane % _PLANES_HELD == 0:
@@ -182,7 +182,7 @@ def _plane(source: Source, header: Header, number: int, plane: int) -> np.ndarra
         with np.errstate(all="ignore"):  # what becomes infinite is refused below
             values = (values * np.float64(header.slope) + header.intercept).astype(header.dtype)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise not_finite(plane)
+        raise not_finite(plane, number if header.count > 1 else None)
     return values
 
 

@@ -132,6 +132,18 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, su
     assert "slice 2 of the volume holds values that are not finite" in refusal(path)
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_of_a_series_the_volume_with_values_that_are_not_finite_is_named(tmp_path: Path, suffix: str):
+    arrays = np.zeros((3, 4, 5, 6), np.float32)
+    arrays[1, 2, 3, 4] = np.nan
+    path = tmp_path / f"series{suffix}"
+    sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(array) for array in arrays]), str(path))
+    for read in (lambda: list(files.read_all(path)), lambda: files.read(path, number=1)):
+        with pytest.raises(VolumeError, match="^slice 2 of volume 1 of the series holds values that are not finite"):
+            read()
+    assert not files.read(path, number=2).array.any()
+
+
 def test_values_that_are_not_finite_are_found_in_a_nifti_file_of_the_other_byte_order(tmp_path: Path):
     path = tmp_path / "scan.nii"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.float32)), str(path))
