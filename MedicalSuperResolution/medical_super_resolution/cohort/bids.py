@@ -82,7 +82,7 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
     """Copy the metadata of an image, its gradients and its description, beside the result.
 
     Entries about the old slices are left out of the description, and the source is added, in a data set as a BIDS URI.
-    There, a field map is intended for the results of the images that it was intended for.
+    A field map is intended for the results of the images that it was intended for.
     """
     copy_gradients(source, output, overwrite=overwrite)
     copy = stem_of(output, ".json")
@@ -90,7 +90,7 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
     for path in _metadata_of(source, ".json"):
         facts |= _facts(path)
     is_bids = is_data_set(data_set)
-    if is_bids and "IntendedFor" in facts:
+    if "IntendedFor" in facts:
         facts["IntendedFor"] = _results_of(facts["IntendedFor"])
     if not (facts or is_bids) or (copy.exists() and not overwrite):
         return

@@ -210,6 +210,8 @@ def test_a_refined_field_map_is_intended_for_the_refined_images(folder: Path):
     made = ["bids::sub-1/func/sub-1_task-rest_rec-medsr_bold.nii.gz", "ses-2/dwi/sub-1_rec-medsr_dwi.nii.gz", images[2]]
     assert json.loads((folder / "0.json").read_text())["IntendedFor"] == made
     assert json.loads((folder / "1.json").read_text())["IntendedFor"] == made[1]
+    bids.copy_sidecars(folder / "sub-1_run-1_epi.nii", folder / "part.nii", folder / "of_data_set", overwrite=False)
+    assert json.loads((folder / "part.json").read_text())["IntendedFor"] == made[1]
 
 
 @pytest.mark.parametrize(("refined", "factor"), [("i", 1), ("j", 2), ("k", 1)])
