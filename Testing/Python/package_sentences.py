@@ -30,7 +30,7 @@ EXCLUDED = (  # their sentences are for the command line, for Python and for ser
     TRAINING / "cli",
     TRAINING / "evaluation",
     CORE / "volumes" / "dicom" / "derived" / "derivation.py",  # and these are written into files
-    CORE / "volumes" / "dicom" / "derived" / "patient_position.py",
+    CORE / "volumes" / "dicom" / "derived" / "codes.py",
     CORE / "volumes" / "io" / "encode.py",
     CORE / "volumes" / "segmentations" / "terminology.py",
     TRAINING / "workflows" / "card.py",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....report import NOTICE, Report
+from .codes import coded
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -39,7 +40,7 @@ def describe(
     header.SeriesDescription = _series_description(source, report, fused_from, phase)
     header.DerivationDescription = _text(done, "ST")
     header.ImageComments = _text(" ".join((done, *(f"Warning: {one}." for one in report.warnings))), "LT")
-    header.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
+    header.DerivationCodeSequence = [coded("113085", "Spatial resampling")]
     header.ContributingEquipmentSequence = [*header.get("ContributingEquipmentSequence", []), _equipment(report, now)]
 
 
@@ -105,7 +106,7 @@ def _reference(source: Dataset, storage_class: str) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = storage_class
     item.ReferencedSOPInstanceUID = source.SOPInstanceUID
-    item.PurposeOfReferenceCodeSequence = [_code("121322", "Source image for image processing operation")]
+    item.PurposeOfReferenceCodeSequence = [coded("121322", "Source image for image processing operation")]
     return item
 
 
@@ -127,18 +128,10 @@ def _equipment(report: Report, now: datetime) -> Dataset:
     from pydicom import Dataset
 
     item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [_code("109103", "Modifying Equipment")]
+    item.PurposeOfReferenceCodeSequence = [coded("109103", "Modifying Equipment")]
     item.Manufacturer = f"{_NAME} project"
     item.ManufacturerModelName = _NAME
     item.SoftwareVersions = report.software.removeprefix(_NAME).strip()
     item.ContributionDateTime = now.strftime("%Y%m%d%H%M%S.%f")
     item.ContributionDescription = "Super-resolution of the source images"
     return item
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    from pydicom import Dataset
-
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
-    return code

@@ -16,7 +16,7 @@ from ....report import Report
 from ..images.header import UNREADABLE, text
 from ..images.mosaic import is_mosaic
 from . import attributes, derivation
-from .patient_position import state_by_codes
+from .codes import state_position
 
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
@@ -113,7 +113,7 @@ def series_header(
     if "Laterality" not in header and attributes.may_have_sides(header.get("BodyPartExamined", "")):
         header.Laterality = None
     if storage_class == attributes.PET:
-        state_by_codes(header)
+        state_position(header)
     now = datetime.now(_time_zone(header))
     header.SOPClassUID = storage_class
     header.Modality = attributes.STORAGE_CLASSES[storage_class]
