@@ -47,6 +47,7 @@ def make_report(
     """
     model, planned, settings = request.model, request.planned, request.settings
     profile = _profile_facts(request, array, estimate)
+    ends = extremes(request.volume.array)
     return Report(
         model=model.name,
         model_sha256=model.sha256,
@@ -68,8 +69,8 @@ def make_report(
         warnings=(
             *request.volume.notes,
             *_training_warnings(request),
-            *_phase_warnings(request),
-            *_profile_warnings(request, estimate),
+            *_phase_warnings(request, ends),
+            *_profile_warnings(request, estimate, ends),
             *_consistency_warnings(request, profile["consistency_error_rms"]),
         ),
         software=f"MedicalSuperResolution {__version__}",
@@ -139,19 +140,18 @@ def _training_warnings(request: Request) -> list[str]:
     return found
 
 
-def _phase_warnings(request: Request) -> list[str]:
+def _phase_warnings(request: Request, ends: tuple[float, float]) -> list[str]:
     """Warning about wrapped phases: between the two ends of their range, there are all other values."""
     if request.modality != "mr" or WRAPPED_PHASES in request.volume.notes:
         return []
-    ends = np.abs(extremes(request.volume.array))
-    return [WRAPPED_PHASES] if any(np.allclose(ends, one, rtol=_SAME_REACH) for one in _HALF_TURNS) else []
+    return [WRAPPED_PHASES] if any(np.allclose(np.abs(ends), one, rtol=_SAME_REACH) for one in _HALF_TURNS) else []
 
 
-def _profile_warnings(request: Request, estimate: ProfileEstimate) -> list[str]:
+def _profile_warnings(request: Request, estimate: ProfileEstimate, ends: tuple[float, float]) -> list[str]:
     """Warnings about an uncertain slice profile, or one that was narrowed because of noise."""
     distance, width = request.planned.source.through_plane_spacing_mm, estimate.profile.width
     found = []
-    lowest, highest = extremes(request.volume.array)
+    lowest, highest = ends
     if estimate.error > _UNCERTAIN_ABOVE * width and lowest < highest:  # one value everywhere is refined to that value
         found.append(
             f"the slice profile is uncertain: {width * distance:.2g} +- {estimate.error * distance:.1g} mm;"
