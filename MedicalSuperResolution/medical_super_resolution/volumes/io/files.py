@@ -112,7 +112,7 @@ def read_all(path: Path) -> Iterator[Volume]:
             with opened(header) as source:
                 for number in range(header.count):
                     array = np.empty(header.grid.shape_kji, header.dtype)
-                    fill(array, source, header, number, begin=number)
+                    fill(array, source, header, number)
                     yield volume_of(header, array)
                 finish(source, header)
     except DAMAGES as problem:

@@ -71,15 +71,15 @@ def read_volume(header: Header, number: int, allocator: Allocator = np.empty) ->
     """
     array = allocator(header.grid.shape_kji, header.dtype)
     with opened(header) as source:
+        if not header.is_interleaved:
+            _skip(source, number * array.size * header.stored.itemsize)
         fill(array, source, header, number)
         finish(source, header)
     return array
 
 
-def fill(array: np.ndarray, source: Source, header: Header, number: int = 0, *, begin: int = 0) -> None:
-    """Read one volume from the beginning of another one, plane by plane, into an array (K, J, I)."""
-    if not header.is_interleaved:
-        _skip(source, (number - begin) * array.size * header.stored.itemsize)
+def fill(array: np.ndarray, source: Source, header: Header, number: int = 0) -> None:
+    """Read the volume whose voxels come next, plane by plane, into an array (K, J, I); ``number`` is its own."""
     for plane in range(len(array)):
         array[plane] = _plane(source, header, number, plane)
         if plane % _PLANES_HELD == 0:
