@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,7 @@ def read_mgh_header(path: Path) -> Header:
     from nibabel.freesurfer.mghformat import MGHHeader
     from nibabel.spatialimages import HeaderDataError
 
-    is_packed = not path.name.lower().endswith(".mgh")
-    with gzip.open(path) if is_packed else path.open("rb") as file:
-        block = file.read(_MGH_BYTES)
+    block = _bytes(path, 0, _MGH_BYTES)
     if len(block) < _MGH_BYTES or block[:4] != b"\0\0\0\x01":
         raise not_read(path, block)
     try:
@@ -39,17 +38,32 @@ def read_mgh_header(path: Path) -> Header:
     except (HeaderDataError, ValueError, KeyError, ZeroDivisionError) as problem:
         raise damaged(path, "its header is damaged") from problem
     grid, notes = placed(path, sizes, matrix)
+    is_packed = _is_packed(path)
     voxels = Voxels(path, _MGH_BYTES, "gzip" if is_packed else "raw", is_file_packed=is_packed)
     times = NO_TIMES
     if len(sizes) > 3:
-        with gzip.open(path) if is_packed else path.open("rb") as file:
-            file.seek(min(_MGH_BYTES + math.prod(sizes) * stored.itemsize, _FARTHEST))
-            times = _times(file.read(_MGH_FOOTER_BYTES))
+        state = path.stat()
+        times = _times(path, math.prod(sizes) * stored.itemsize, (state.st_size, state.st_mtime_ns))
     kept = FileHeader(grid.ijk_to_ras, series_axis=times)
     return Header(path, sizes, grid, stored.newbyteorder(">"), voxels, kept, notes=notes)
 
 
-def _times(footer: bytes) -> tuple[float, float]:
-    """Repetition time, which is the first number behind the voxels, in ms, and start of a series, in seconds."""
-    (repetition,) = struct.unpack(">f", footer[:4]) if len(footer) >= 4 else (0.0,)
-    return series_axis(float(f"{repetition / 1000:.7g}"), 0.0)
+@lru_cache(maxsize=1)  # a packed file is unpacked to its end, and its header is read several times
+def _times(path: Path, count: int, state: tuple[int, int]) -> tuple[float, float]:
+    """Repetition time, in ms the first number behind the ``count`` bytes of voxels, and start of a series, in s.
+
+    ``state`` is the size of the file and when it was changed: of a changed one, it is read anew.
+    """
+    footer = _bytes(path, min(_MGH_BYTES + count, _FARTHEST), struct.calcsize(">f"))
+    (milliseconds,) = struct.unpack(">f", footer) if len(footer) == struct.calcsize(">f") else (0.0,)
+    return series_axis(float(f"{milliseconds / 1000:.7g}"), 0.0)
+
+
+def _bytes(path: Path, start: int, count: int) -> bytes:
+    with gzip.open(path) if _is_packed(path) else path.open("rb") as file:
+        file.seek(start)
+        return file.read(count)
+
+
+def _is_packed(path: Path) -> bool:
+    return not path.name.lower().endswith(".mgh")
