@@ -96,7 +96,7 @@ class DicomNode:
 
         query = Dataset()
         query.QueryRetrieveLevel = "IMAGE"
-        query.update(_read(image, *_LEVELS))
+        query.update(read_image(image, *_LEVELS))
         association = self._associate({Images}, [])
         try:
             found = [one for _, one in association.send_c_find(query, Images)]
@@ -110,7 +110,7 @@ class DicomNode:
     def connected(self, images: list[Path]) -> Iterator[Callable[[Path], None]]:
         """Send by C-STORE over one association; see `Destination.connected`."""
         answers: list[Event] = []
-        association = self._associate({_read(image, "SOPClassUID").SOPClassUID for image in images}, answers)
+        association = self._associate({read_image(image, "SOPClassUID").SOPClassUID for image in images}, answers)
         if not association.is_established:
             kind = SendingError if answers else NoAnswerError
             raise kind(f"{self.title} at {self.host}:{self.port} cannot be reached, or refuses the station")
@@ -132,7 +132,7 @@ class DicomNode:
 
     def _store(self, association: Association, image: Path) -> None:
         try:
-            answer = association.send_c_store(_read(image))
+            answer = association.send_c_store(read_image(image))
         except RuntimeError as problem:
             raise SendingError(f"{self.title} at {self.host}:{self.port} has ended the connection") from problem
         if answer.get("Status") not in _STORED:
@@ -153,7 +153,7 @@ class DicomWeb:
 
     def holds(self, image: Path) -> bool:
         """Search by QIDO-RS; see `Destination.holds`."""
-        study, series, instance = (str(_read(image, *_LEVELS)[level].value) for level in _LEVELS)
+        study, series, instance = (str(read_image(image, *_LEVELS)[level].value) for level in _LEVELS)
         filters = {"SOPInstanceUID": instance}
         try:
             with client_of(self.address) as client:
@@ -170,7 +170,7 @@ class DicomWeb:
 
     def _store(self, client: DICOMwebClient, image: Path) -> None:
         try:
-            answer = client.store_instances([_read(image)])
+            answer = client.store_instances([read_image(image)])
         except Exception as problem:  # of requests, or no answer of DICOMweb
             reason = reason_of(problem)
             if isinstance(problem, OSError) and getattr(problem, "response", problem) is None:
@@ -198,7 +198,7 @@ def reason_of(problem: Exception) -> str:
     return type(problem).__name__ if response is None else f"HTTP status {response.status_code}"
 
 
-def _read(image: Path, *names: str) -> Dataset:
+def read_image(image: Path, *names: str) -> Dataset:
     """An image, or only some attributes of its header."""
     from pydicom import dcmread
 

@@ -14,7 +14,7 @@ from .enhancer import Enhancer, is_lack_of_room, sentence_of
 from .failures import Failures
 from .queue import BEGUN, DESTINATION, Queue
 from .rules import Rule, first_that_fits
-from .sender import NoAnswerError, destination_of
+from .sender import NoAnswerError, destination_of, read_image
 from .source import DicomWebSource
 
 _POLL_SECONDS = 0.5
@@ -154,15 +154,13 @@ class Station:
 
     def _send(self, folder: Path, address: str) -> None:
         """Send the images of a derived series, but not those that the receiver has from before an interruption."""
-        from pydicom import dcmread
-
         to = destination_of(address, title=self.title)
         for image in folder.glob(f"*{BEGUN}"):
             if to.holds(image):
                 logger.info("series %s: an image was sent before the interruption", folder.name)
                 self.queue.sent(image)
         if images := sorted(path for path in folder.iterdir() if path.suffix in (".dcm", BEGUN)):
-            header = dcmread(images[0], specific_tags=["SeriesInstanceUID"])
+            header = read_image(images[0], "SeriesInstanceUID")
             self.queue.pass_over(str(header.SeriesInstanceUID))  # series may be fetched from where this one goes
             with to.connected(images) as store:
                 for image in images:
