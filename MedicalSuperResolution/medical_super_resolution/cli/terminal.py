@@ -132,6 +132,12 @@ def status_of(command: Callable[[], int], *, interrupted: str = "nothing was wri
     return 1
 
 
+def show_warnings(warnings: Sequence[str]) -> None:
+    """Print the warnings of a report, which may quote a file of anyone, each on one line."""
+    for warning in warnings:
+        print(on_one_line(f"warning: {warning}"), file=sys.stderr)
+
+
 class Display:
     """A `Progress` that also takes the names of stages. This one shows nothing."""
 

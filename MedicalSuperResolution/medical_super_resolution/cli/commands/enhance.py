@@ -15,7 +15,7 @@ from ...system.memory import keep_freed_blocks, peak_mb, return_code_pages
 from ...system.process import end_with_parent
 from ...system.texts import on_one_line
 from ..settings import add_output, add_selection, add_settings, selection_of, settings_of
-from ..terminal import progress_of_kind
+from ..terminal import progress_of_kind, show_warnings
 from .labels import images_of, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at startup
@@ -152,8 +152,7 @@ def _enhance_in(
     report = done.report | {"peak_memory_mb": peak_mb()}
     if chosen.report:
         write_report(chosen.report, report)
-    for warning in report["warnings"]:
-        print(on_one_line(f"warning: {warning}"), file=sys.stderr)
+    show_warnings(report["warnings"])
     if report["modality"] == "labels" and not is_segmentation_file(chosen.input):
         print("warning: if it is an image, state its --modality", file=sys.stderr)
     if chosen.progress != "none":

@@ -12,9 +12,8 @@ from ...errors import SettingsError, VolumeError
 from ...inference.fusion.settings import REGISTRATIONS, FusionSettings
 from ...report import check_report, write_report
 from ...settings import EnhanceSettings, check_slice_thickness
-from ...system.texts import on_one_line
 from ..settings import add_computer, add_modality, add_model, add_output
-from ..terminal import progress_of_kind
+from ..terminal import progress_of_kind, show_warnings
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ...inference.fusion.report import Fused, FusionReport
@@ -94,8 +93,7 @@ def run(chosen: argparse.Namespace) -> int:
     )
     progress.stage("writing")
     report = _write(chosen, fused, stacks[0].grid, series)
-    for warning in report.warnings:
-        print(on_one_line(f"warning: {warning}"), file=sys.stderr)
+    show_warnings(report.warnings)
     if chosen.progress != "none":
         print(f"{fused.volume.grid.described()}, {report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
     return 0
