@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import DeviceError
-from ..networks.eight_bit.integer_convolution import operator_is_exact
+from ..networks.narrow.integer_convolution import operator_is_exact
 from ..physics.autocast import without_autocast
 from ..system.process import available_cpus
 

@@ -34,6 +34,11 @@ def pointwise_convolution(inputs: int, outputs: int, *, bias: bool = False) -> n
     return nn.Conv3d(inputs, outputs, 1, bias=bias)
 
 
+def rectified(features: Tensor) -> Tensor:
+    """The leaky rectifier. With gradients it is not applied in place: of a view, PyTorch would copy all of them."""
+    return functional.leaky_relu(features, 0.2, inplace=not torch.is_grad_enabled())
+
+
 def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     """Apply a pointwise convolution to parts whose channels follow each other, as if they were concatenated.
 
@@ -42,11 +47,10 @@ def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     first = parts[0]
     if not runs_as_products(first):
         return learned_convolution(convolution, torch.cat(parts, dim=1) if len(parts) > 1 else first)
-    precision, bias = convolution.weight.dtype, convolution.bias
     weight, *weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
-    mixed = product(by_voxel(first, precision), weight, bias)
+    mixed = product(by_voxel(first), weight, convolution.bias)
     for part, weight in zip(parts[1:], weights, strict=True):
-        add_product(mixed, by_voxel(part, precision), weight)
+        add_product(mixed, by_voxel(part), weight)
     return slices_of(mixed.unflatten(0, first.shape[2:]))
 
 
@@ -92,8 +96,8 @@ class AttentionGate(nn.Module):
 
     def forward(self, begun: Tensor, dense: Tensor, profile_width: Tensor) -> Tensor:
         bias = self.acquisition((profile_width - 1).to(self.acquisition.weight.dtype))[:, :, None, None, None]
-        hidden = mixed_channels(self.dense, dense).add_(begun).add_(bias)
-        return torch.sigmoid_(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
+        hidden = mixed_channels(self.dense, dense) + begun + bias
+        return torch.sigmoid(mixed_channels(self.attention, rectified(hidden)))
 
 
 class FactorizedPair(nn.Module):
@@ -112,11 +116,11 @@ class FactorizedPair(nn.Module):
             return _added_along_sequence(self.sequence, slices, waited)
         change = sequence.convolve(self.sequence, mixed)
         waited = sequence.wait((self, "features"), features, change.shape[2])
-        return change.add_(waited) if change.dtype == waited.dtype else waited + change
+        return waited + change
 
     def mixed(self, features: Tensor) -> Tensor:
         """What is convolved along the sequence."""
-        return functional.leaky_relu(convolved_slices(self.in_plane, features), 0.2, inplace=True)
+        return rectified(convolved_slices(self.in_plane, features))
 
 
 def _added_along_sequence(convolution: nn.Conv3d, slices: list[Tensor], features: Tensor) -> Tensor:
@@ -125,14 +129,13 @@ def _added_along_sequence(convolution: nn.Conv3d, slices: list[Tensor], features
     It is a sum of three matrix products.
     """
     weights = convolution.weight.flatten(2).unbind(2)
-    precision = weights[0].dtype
     sums = features.new_empty(*features.shape[2:], features.shape[1])
     for number, into in enumerate(sums):
         for rows in row_parts(features):
-            change = product(by_voxel(slices[number][..., rows, :], precision), weights[0])
+            change = product(by_voxel(slices[number][..., rows, :]), weights[0])
             for further in (1, 2):
-                add_product(change, by_voxel(slices[number + further][..., rows, :], precision), weights[further])
-            before = by_voxel(features[:, :, number : number + 1, rows], features.dtype)
+                add_product(change, by_voxel(slices[number + further][..., rows, :]), weights[further])
+            before = by_voxel(features[:, :, number : number + 1, rows])
             torch.add(change, before, out=into[rows].flatten(0, 1))
     return slices_of(sums)
 
@@ -167,7 +170,7 @@ class AttentionDenseBlock(nn.Module):
         dense = mixed_channels(self.fuse, *earlier, last)
         gate = self.gate(begun, dense, profile_width)
         if dense.dtype != last.dtype:
-            return last + dense.mul_(gate).mul_(self.beta)
+            return last + self.beta * (dense * gate)
         if torch.is_grad_enabled():
             return torch.addcmul(last, gate, dense, value=self.beta)
         return last.addcmul_(gate, dense, value=self.beta)

@@ -22,9 +22,9 @@ def runs_as_products(slices: Tensor) -> bool:
     return slices.device.type == "cpu" and len(slices) == 1 and not torch.is_grad_enabled()
 
 
-def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
+def by_voxel(slices: Tensor) -> Tensor:
     """(1, C, K, J, I) -> (K * J * I, C), without a copy where the channels lie last in memory."""
-    return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1]).to(precision)
+    return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1])
 
 
 def slices_of(voxels: Tensor) -> Tensor:
@@ -45,8 +45,7 @@ def convolved_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
     if not runs_as_products(slices):
         return learned_convolution(convolution, slices)
     weight = convolution.weight[:, :, 0]
-    flat = slices[0].transpose(0, 1).to(weight.dtype)
-    flat = functional.conv2d(flat, weight, convolution.bias, padding=weight.shape[2] // 2)
+    flat = functional.conv2d(slices[0].transpose(0, 1), weight, convolution.bias, padding=weight.shape[2] // 2)
     return flat.transpose(0, 1)[None]
 
 

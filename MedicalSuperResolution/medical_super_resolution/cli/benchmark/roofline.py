@@ -13,7 +13,7 @@ from torch import nn
 
 from ...inference.context import ExecutionContext
 from ...networks.contracts import SequenceGenerator
-from ...networks.eight_bit.integer_convolution import IntegerConvolution
+from ...networks.narrow.integer_convolution import IntegerConvolution
 from ...networks.products import product
 from .timing import timed
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from ...physics.interpolation import apply_along_sequence, cubic_matrix
 from ..blocks import AttentionDenseBlock, in_plane_convolution
 from ..contracts import ANY_AXIS, Capabilities, SequenceGenerator, SequenceTile
-from ..eight_bit.blocks import EightBitBlock, largest_features
-from ..eight_bit.layers import InPlane, Rounding, largest, usable_ranges
 from ..grain import KINDS, grain
+from ..narrow import bfloat16, eight_bit
 from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, convolved_slices
 from .through_plane_layers import CONTRAST, PhaseKernel, Stem
@@ -108,9 +107,8 @@ class ThroughPlaneGenerator(SequenceGenerator):
 
     def halve_blocks(self) -> None:
         """Compute the convolutions inside the blocks in bfloat16; see `SequenceGenerator.halve_blocks`."""
-        self.to(torch.bfloat16)
-        self.kernel.float()
-        self.stem.float()
+        self.blocks = nn.ModuleList(bfloat16.bfloat16_block(block) for block in self._dense_blocks)
+        self.refine = nn.Sequential(bfloat16.Rounding(), bfloat16.InPlane(cast("nn.Conv3d", self.refine)))
 
     @property
     def _dense_blocks(self) -> list[AttentionDenseBlock]:
@@ -118,10 +116,9 @@ class ThroughPlaneGenerator(SequenceGenerator):
 
     def round_blocks(self) -> None:
         """Compute the convolutions inside the blocks in 8-bit integers; see `SequenceGenerator.round_blocks`."""
-        *blocks, last = usable_ranges(self.largest_seen).split(2 * self.config.pairs + 1)
-        rounded = [EightBitBlock(block, ranges) for block, ranges in zip(self._dense_blocks, blocks, strict=True)]
-        self.blocks = nn.ModuleList(rounded)
-        self.refine = nn.Sequential(Rounding(last[0]), InPlane(self.refine, last[0]))
+        *blocks, last = eight_bit.usable_ranges(self.largest_seen).split(2 * self.config.pairs + 1)
+        self.blocks = nn.ModuleList(map(eight_bit.eight_bit_block, self._dense_blocks, blocks))
+        self.refine = nn.Sequential(eight_bit.Rounding(last[0]), eight_bit.InPlane(self.refine, last[0]))
 
     @torch.no_grad()
     def see_features(self, seen: Iterable[tuple[Tensor, float]]) -> None:
@@ -131,9 +128,10 @@ class ThroughPlaneGenerator(SequenceGenerator):
             width = torch.full((lr.shape[0], 1), profile_width, device=lr.device, dtype=torch.float32)
             features, found = self.stem(lr, lr[:, :, -1:], WHOLE), []
             for block in self._dense_blocks:
-                found += largest_features(block, features)
+                found += eight_bit.largest_features(block, features)
                 features = block(features, width, WHOLE)
-            self.largest_seen.copy_(torch.maximum(self.largest_seen, torch.stack([*found, largest(features)])))
+            found.append(eight_bit.largest(features))
+            self.largest_seen.copy_(torch.maximum(self.largest_seen, torch.stack(found)))
 
     def features(
         self, lr: Tensor, profile_width: float, sequence: Sequence = WHOLE, following: Tensor | None = None
@@ -153,7 +151,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
             return features
         refine = self.refine
         refined = convolved_slices(refine, features) if isinstance(refine, nn.Conv3d) else refine(features)
-        return sequence.trim(refined.add_(features) if refined.dtype == features.dtype else features + refined, 1)
+        return sequence.trim(features + refined, 1)
 
     def residual(
         self, features: Tensor, positions: Tensor, factor: float, profile_width: float, *, seed: int = 0

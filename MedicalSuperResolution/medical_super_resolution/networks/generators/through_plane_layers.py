@@ -6,9 +6,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ..blocks import forward_differences, mixed_channels, pointwise_convolution
+from ..blocks import forward_differences, mixed_channels, pointwise_convolution, rectified
 from ..streaming import Sequence, convolved_slices
 
 CONTRAST = 10.0  # differences of neighbors are about a tenth of the range; this scales features to about 1
@@ -28,10 +27,9 @@ class Stem(nn.Module):
     def forward(self, lr: Tensor, following: Tensor, sequence: Sequence) -> Tensor:
         """``following`` is the slice after the last of ``lr``; at the end of the volume, that last slice again."""
         if lr.shape[2]:
-            precision = self.differences.weight.dtype  # differences are rounded, not the values
-            differences = (CONTRAST * forward_differences(lr, following)).to(precision)
-            intensity = functional.leaky_relu(convolved_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
-            weight = torch.sigmoid_(mixed_channels(self.weigh, intensity))
+            differences = CONTRAST * forward_differences(lr, following)
+            intensity = rectified(convolved_slices(self.intensity, lr))
+            weight = torch.sigmoid(mixed_channels(self.weigh, intensity))
         else:  # at the end of a stream
             differences = lr.expand(-1, 3, -1, -1, -1)
             weight = lr.expand(-1, self.differences.out_channels, -1, -1, -1)

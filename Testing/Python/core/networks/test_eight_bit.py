@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medical_super_resolution.networks.blocks import in_plane_convolution, pointwise_convolution, sequence_convolution
-from medical_super_resolution.networks.eight_bit.layers import AlongSequence, InPlane, Pointwise, Rounding
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
+from medical_super_resolution.networks.narrow.eight_bit import AlongSequence, InPlane, Pointwise, Rounding
 
 CHANNELS = 4
 EXACT = torch.full((CHANNELS,), 127.0)  # ranges at which an integer activation stands for itself
@@ -38,7 +38,7 @@ def test_in_plane_it_is_the_convolution_of_the_integers():
 
 
 def test_rows_that_are_computed_apart_fit_together(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("medical_super_resolution.networks.eight_bit.layers._VOXELS_AT_ONCE", 2 * SIZE[1])
+    monkeypatch.setattr("medical_super_resolution.networks.narrow.blocks._VOXELS_AT_ONCE", 2 * SIZE[1])
     test_in_plane_it_is_the_convolution_of_the_integers()
     test_along_the_sequence_it_is_the_convolution_of_the_integers_added_to_features()
 

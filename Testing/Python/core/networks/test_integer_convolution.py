@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medical_super_resolution.networks.eight_bit import integer_convolution
-from medical_super_resolution.networks.eight_bit.integer_convolution import IntegerConvolution, operator_is_exact
+from medical_super_resolution.networks.narrow import integer_convolution
+from medical_super_resolution.networks.narrow.integer_convolution import IntegerConvolution, operator_is_exact
 
 SCALE = torch.tensor([1.0, 0.5, 3.0])
 KERNELS = [((3, 3), (1, 1)), ((3, 3), (0, 1)), ((3, 1), (0, 0)), ((1, 1), (0, 0))]  # and padding

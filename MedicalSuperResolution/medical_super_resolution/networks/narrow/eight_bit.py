@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..streaming import row_parts, slices_of
+from ..blocks import AttentionDenseBlock, FactorizedPair
+from ..streaming import WHOLE, slices_of
+from .blocks import NarrowBlock, NarrowPair, by_rows, large_parts, pairs_of
 from .integer_convolution import IntegerConvolution
 
 _LARGEST = 127
-_VOXELS_AT_ONCE = 32768  # more than in float32: two threads wait for each other between short operations
 _KEPT = 0.8  # of the largest activation: a few are cut off, so that all others are rounded less
 _SMALLEST_RANGE = 1e-4  # of the largest range in a layer: for channels that were always 0
 
@@ -31,19 +32,36 @@ def usable_ranges(largest_seen: Tensor) -> Tensor:
     return _KEPT * largest_seen.clamp_min(_SMALLEST_RANGE * largest_seen.max())
 
 
-def integer_parts(slices: Tensor) -> list[slice]:
-    """`row_parts` for integers."""
-    return row_parts(slices, _VOXELS_AT_ONCE)
+def eight_bit_block(block: AttentionDenseBlock, ranges: Tensor) -> NarrowBlock:
+    """A block in 8-bit integers.
+
+    Parameters
+    ----------
+    ranges
+        (2 pairs + 1, C) in the order of `largest_features`.
+    """
+    pairs = [_pair(pair, ranges[2 * number : 2 * number + 3]) for number, pair in enumerate(pairs_of(block))]
+    return NarrowBlock(block, Rounding(ranges[0]), pairs, Pointwise(block.fuse, ranges[2::2].flatten()))
+
+
+def _pair(pair: FactorizedPair, ranges: Tensor) -> NarrowPair:
+    """``ranges`` (3, C) are those of its input, of what is convolved along the sequence, and of its result."""
+    entering, mixed, result = ranges
+    return NarrowPair(InPlane(pair.in_plane, entering, mixed), AlongSequence(pair.sequence, mixed, result))
+
+
+def largest_features(block: AttentionDenseBlock, features: Tensor) -> list[Tensor]:
+    """Largest absolute features (C,) that enter each pair and its second convolution, and that leave the last."""
+    found = []
+    for pair in pairs_of(block):
+        found += [largest(features), largest(pair.mixed(features))]
+        features = pair(features, WHOLE)
+    return [*found, largest(features)]
 
 
 def _limited(values: Tensor) -> Tensor:
     """Float32 values, rounded and limited in place to what 8 bits can hold."""
     return values.round_().clamp_(-_LARGEST, _LARGEST)
-
-
-def _by_voxel(slices: Tensor) -> Tensor:
-    """(1, C, K, J, I) -> (K, J, I, C)."""
-    return slices[0].permute(1, 2, 3, 0)
 
 
 class Rounding(nn.Module):
@@ -62,9 +80,9 @@ class Rounding(nn.Module):
         self.register_buffer("codes_a_unit", _LARGEST / ranges)
 
     def forward(self, features: Tensor) -> Tensor:
-        codes = features.new_empty(_by_voxel(features).shape, dtype=torch.int8)
-        for voxels, into in zip(_by_voxel(features), codes, strict=True):
-            for part in integer_parts(features):
+        codes = features.new_empty(by_rows(features).shape, dtype=torch.int8)
+        for voxels, into in zip(by_rows(features), codes, strict=True):
+            for part in large_parts(features):
                 self.store(voxels[part], into[part])
         return slices_of(codes)
 
@@ -107,8 +125,8 @@ class InPlane(nn.Module):
         _, _, slices, rows, columns = codes.shape
         dtype = torch.int8 if self.is_rectified else torch.float32
         found = codes.new_empty(slices, rows, columns, len(self.convolution.scale), dtype=dtype)
-        for one, into in zip(_by_voxel(codes), found, strict=True):
-            for part in integer_parts(codes):
+        for one, into in zip(by_rows(codes), found, strict=True):
+            for part in large_parts(codes):
                 values = self._rows(one, part)
                 if self.is_rectified:
                     values = _limited(functional.leaky_relu_(values, 0.2))
@@ -146,10 +164,10 @@ class AlongSequence(nn.Module):
 
         ``slices`` are those K of the input and the ones before and after them, each (1, C, 1, J, I).
         """
-        codes = features.new_empty(_by_voxel(features).shape, dtype=torch.int8)
-        for number, (sums, into) in enumerate(zip(_by_voxel(features), codes, strict=True)):
-            for part in integer_parts(features):
-                three = torch.stack([_by_voxel(one)[0, part].flatten(0, 1) for one in slices[number : number + 3]])
+        codes = features.new_empty(by_rows(features).shape, dtype=torch.int8)
+        for number, (sums, into) in enumerate(zip(by_rows(features), codes, strict=True)):
+            for part in large_parts(features):
+                three = torch.stack([by_rows(one)[0, part].flatten(0, 1) for one in slices[number : number + 3]])
                 sums[part].add_(self.convolution(three).view(sums[part].shape))
                 self.rounding.store(sums[part], into[part])
         return slices_of(codes)
@@ -171,5 +189,5 @@ class Pointwise(nn.Module):
         self.convolution = _convolution(convolution.get_parameter("weight")[:, :, 0], ranges)
 
     def forward(self, parts: list[Tensor]) -> Tensor:
-        codes = torch.cat([_by_voxel(part) for part in parts], dim=3)
+        codes = torch.cat([by_rows(part) for part in parts], dim=3)
         return slices_of(self.convolution(codes[0])[None])

@@ -1,1 +1,0 @@
-"""Convolutions and blocks in 8-bit integers."""
