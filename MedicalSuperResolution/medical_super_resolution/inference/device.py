@@ -16,6 +16,7 @@ from ..physics.autocast import without_autocast
 from ..system.process import available_cpus
 
 _BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
+_AMX_CHECKS = ("_is_amx_tile_supported",)
 _VNNI_CHECKS = ("_is_vnni_supported",)
 
 
@@ -41,6 +42,11 @@ def pick_device(name: str) -> torch.device:
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU computes in bfloat16 itself: AVX-512 BF16, AMX, or the BF16 extension of Arm."""
     return _cpu_has("bf16", _BFLOAT16_CHECKS)
+
+
+def cpu_has_amx() -> bool:
+    """Whether the CPU multiplies whole matrices of bfloat16, as those of Intel do since Sapphire Rapids."""
+    return _cpu_has("amx_bf16", _AMX_CHECKS)
 
 
 def cpu_has_vnni() -> bool:

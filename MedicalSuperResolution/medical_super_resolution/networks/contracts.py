@@ -50,9 +50,12 @@ class Generator(nn.Module, ABC):
     ----------
     config : dataclass
         The configuration that it was built from; it is kept in the header of a model file.
+    has_gradients_in_bfloat16 : bool
+        Whether it can be trained in bfloat16 on a CPU: all its convolutions are `streaming.learned_convolution`.
     """
 
     config: Any
+    has_gradients_in_bfloat16 = False
 
     @property
     @abstractmethod

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..physics.autocast import without_autocast
 from .sections import Turn
 
 _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
@@ -50,10 +51,17 @@ def convolved_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
 
 
 def learned_convolution(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
-    """A convolution with gradients. On a CPU, a flat kernel is computed in 2-D, which is several times as fast."""
+    """A convolution with gradients. On a CPU, a flat kernel is computed in 2-D, which is several times as fast.
+
+    Others are computed in float32: for two slices, oneDNN (3.12 with AVX-512) returns uninitialized memory as the
+    gradient in bfloat16 of a 3-D convolution.
+    """
     weight, bias = convolution.weight, convolution.bias
-    if slices.device.type != "cpu" or 1 not in weight.shape[2:4] or not slices.shape[2]:
+    if slices.device.type != "cpu" or not slices.shape[2]:
         return convolution(slices)
+    if 1 not in weight.shape[2:4]:
+        with without_autocast("cpu"):
+            return convolution(slices)
     if weight.shape[2] == 1:
         each = slices.transpose(1, 2).flatten(0, 1)
         flat = functional.conv2d(each, weight[:, :, 0], bias, padding=weight.shape[3] // 2)

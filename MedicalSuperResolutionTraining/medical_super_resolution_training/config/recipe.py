@@ -62,7 +62,8 @@ class Recipe:
     gradient_clip
         Largest norm of the gradient.
     mixed_precision
-        Whether to compute in bfloat16 where that loses nothing; CPUs and cards of Apple compute in float32.
+        Whether to compute in bfloat16 where that loses nothing: on cards of NVIDIA and AMD, and on CPUs with AMX the
+        generators that refine across slices.
     factors, factor_weights
         Refinement factors of slice sequences, and how often each is drawn. In-plane generators have one, in their
         config.

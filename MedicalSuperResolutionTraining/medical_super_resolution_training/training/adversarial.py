@@ -61,7 +61,7 @@ def train_discriminator(
 
     values: dict[str, Tensor] = {}
     for number in range(settings.steps):
-        with precision(recipe, device):
+        with precision(recipe, discriminator):
             scores = [context.gather_scores(critic(one).float()) for one in (volumes.real, volumes.made.detach())]
             loss = CRITIC_LOSSES[settings.kind](*scores)
         is_behind = settings.kind != "adaptive-wasserstein" or losses.wasserstein_critic_is_behind(*scores)

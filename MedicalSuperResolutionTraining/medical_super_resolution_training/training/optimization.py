@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.inference.device import cpu_has_amx
 from medical_super_resolution.physics.autocast import without_autocast
 
 from ..config.recipe import Recipe
@@ -16,16 +17,17 @@ from .distributed import DistributedContext
 from .state import TrainingState
 
 
-def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[None]:
-    """The context of forward passes: bfloat16 for convolutions and products, float32 for what sums up, or all float32.
+def precision(recipe: Recipe, network: nn.Module) -> AbstractContextManager[None]:
+    """The context of a forward pass: bfloat16 for convolutions and products, float32 for what sums up, or all float32.
 
-    bfloat16 has the range of float32, so that losses need no scaling. CPUs compute in float32: for volumes of two
-    slices, oneDNN (3.12 with AVX-512) returns uninitialized memory as the bfloat16 gradient of a 3-D convolution. So do
-    Apple's cards, for which not every PyTorch has autocast.
+    bfloat16 has the range of float32, so that losses need no scaling. CPUs take it where it is much faster and the
+    network's gradients are right. Apple's cards compute in float32: not every PyTorch has autocast for them.
     """
-    if recipe.mixed_precision and device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return without_autocast(device.type)
+    kind = next(network.parameters()).device.type
+    on_cpu = kind == "cpu" and cpu_has_amx() and getattr(network, "has_gradients_in_bfloat16", False)
+    if recipe.mixed_precision and (kind == "cuda" or on_cpu):
+        return torch.autocast(kind, dtype=torch.bfloat16)
+    return without_autocast(kind)
 
 
 def update_generator(

@@ -72,15 +72,14 @@ def training_step(
     What the curves show: weighted terms of the generator's loss, and what `train_discriminator` gives.
     """
     recipe = task.recipe
-    device = next(state.generator.parameters()).device
     discriminator_values: dict[str, Tensor] = {}
-    with precision(recipe, device):
+    with precision(recipe, state.generator):
         prediction = task.predict(state.generator, batch)
         terms = prediction.terms
     if state.step >= recipe.content_steps and state.discriminator is not None:
         volumes = task.discriminator_input(prediction, batch)
         discriminator_values = train_discriminator(state, volumes, recipe, context)
-        with precision(recipe, device):
+        with precision(recipe, state.discriminator):
             terms = terms | appearance_terms(prediction, recipe, perceptual)
             if state.step >= recipe.content_steps + recipe.adversarial.head_start:
                 terms |= adversarial_terms(state.discriminator, volumes, recipe, context)

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
 from medical_super_resolution.networks.blocks import in_memory_order
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 from medical_super_resolution.objectives import losses
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.tasks.task import DiscriminatorInput
+from medical_super_resolution_training.training import optimization
 from medical_super_resolution_training.training.adversarial import train_discriminator
 from medical_super_resolution_training.training.checkpoints import restore_newest
 from medical_super_resolution_training.training.objectives import perceptual_features
@@ -218,25 +222,45 @@ def test_a_run_that_was_broken_off_resumes_to_the_same_weights(entries, a_recipe
     assert_same_state(resumed, whole)
 
 
-def test_gradients_on_a_cpu_are_those_of_float32_whatever_the_memory_held():
+def gradient(network: nn.Module, result: Callable[[], torch.Tensor], *, is_mixed: bool) -> torch.Tensor:
+    """Of all weights, while freed memory holds no numbers."""
+    with precision(Recipe(mixed_precision=is_mixed), network):
+        loss = result().float().square().sum()
+    _ = [torch.full((2**power,), float("nan")) for power in range(4, 14) for _ in range(20)]  # freed at once
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    return torch.cat([found.flatten() for found in torch.autograd.grad(loss, weights)])
+
+
+def test_gradients_on_a_cpu_are_those_of_float32_whatever_the_memory_held(monkeypatch: pytest.MonkeyPatch):
     """oneDNN's gradient in bfloat16 reads memory that it has not written where a volume has two slices."""
-    convolution = in_memory_order(torch.nn.Conv3d(4, 4, 3, padding=1))
+    monkeypatch.setattr(optimization, "cpu_has_amx", lambda: True)
+    convolution = in_memory_order(nn.Conv3d(4, 4, 3, padding=1))
     volume = torch.rand(1, 4, 2, 8, 8)
+    found, exact = (gradient(convolution, lambda: convolution(volume), is_mixed=one) for one in (True, False))
+    assert torch.equal(found, exact)
 
-    def gradient(recipe: Recipe) -> torch.Tensor:
-        with precision(recipe, CPU):
-            result = convolution(volume).float().square().sum()
-        _ = [torch.full((2**power,), float("nan")) for power in range(4, 14) for _ in range(20)]  # freed at once
-        return torch.autograd.grad(result, convolution.weight)[0]
 
-    assert torch.equal(gradient(Recipe(mixed_precision=True)), gradient(Recipe(mixed_precision=False)))
+@pytest.mark.parametrize("slices", [1, 2, 3, 8])
+def test_gradients_of_the_through_plane_generator_in_bfloat16_are_close(
+    a_tiny_generator: ThroughPlaneGenerator, slices: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(optimization, "cpu_has_amx", lambda: True)
+    network = in_memory_order(a_tiny_generator).requires_grad_(True)
+    network.texture.requires_grad_(False)
+    thick = torch.rand(2, 1, slices, 12, 12, generator=torch.Generator().manual_seed(3))
+    places = torch.linspace(-0.5, slices - 0.5, 2 * slices)
+    found, exact = (
+        gradient(network, lambda: network.residual(network.features(thick, 1.0), places, 2.0, 1.0), is_mixed=one)
+        for one in (True, False)
+    )
+    assert 0 < (found - exact).norm() < 0.02 * exact.norm()
 
 
 def test_a_device_needs_no_autocast_to_be_trained_on():
     """As Apple's graphics cards, for which PyTorch had none before 2.5; the meta device has none either."""
     volume = torch.ones(1, 1, 2, 8, 8, device="meta")
-    with precision(Recipe(mixed_precision=True), volume.device):
-        assert torch.nn.functional.avg_pool3d(volume, 2).dtype == torch.float32
+    with precision(Recipe(mixed_precision=True), nn.Linear(1, 1, device="meta")):
+        assert nn.functional.avg_pool3d(volume, 2).dtype == torch.float32
     share = torch.ones(1, device="meta")
     assert losses.gradient_penalty(lambda one: one.mean(dim=(2, 3, 4)), volume, volume, share).shape == ()
 

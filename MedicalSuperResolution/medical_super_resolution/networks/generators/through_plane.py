@@ -61,6 +61,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
     of texture can be known where its place cannot. It depends only on the voxel and the seed, see `grain`.
     """
 
+    has_gradients_in_bfloat16 = True
     largest_seen: Tensor  # features, by layer and channel; all 0 before `see_features`
     zero_where_missing = ("texture", "largest_seen")  # weights that older files lack
     adversarial_weights = ("texture",)  # weights that stay as they are without a discriminator: they would learn noise
