@@ -61,6 +61,7 @@ def read_nrrd_header(path: Path) -> Header:
     """
     fields, kept, end = _parsed(path)
     sizes = _whole_numbers(path, fields, "sizes")
+    _check_counts(path, fields, len(sizes))
     series = _series_axis(path, fields, len(sizes))
     if series is not None:
         sizes = [*_along_space(sizes, series), sizes[series]]
@@ -115,6 +116,17 @@ def _whole_numbers(path: Path, fields: dict[str, str], name: str) -> list[int]:
     if not words or not all(map(is_whole, words)):
         raise damaged(path, f"its {name} are {fields.get(name, 'not there')[:60]!r}")
     return [int(word) for word in words]
+
+
+def _check_counts(path: Path, fields: dict[str, str], axes: int) -> None:
+    """Refuse a header that states the distance of voxels along more or fewer axes than it gives sizes of."""
+    counts = {
+        "spacings": len(_numbers(path, fields.get("spacings", ""))),
+        "space directions": len(_vectors(path, fields.get("spacedirections", ""))),
+    }
+    for name, count in counts.items():
+        if name.replace(" ", "") in fields and count != axes:
+            raise damaged(path, f"its {name} are damaged: {count} for {axes} axes")
 
 
 def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | None:
@@ -176,12 +188,12 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple
     origins = _vectors(path, fields.get("spaceorigin", ""))
     if "spacedirections" in fields:
         directions = [one[:3] for one in vectors if one is not None and one.size >= 3]
-        if len(vectors) < 3 or len(directions) < len(vectors):
+        if len(directions) < len(vectors):
             raise damaged(path, "its space directions are damaged")
         matrix[:3, :3] = np.stack(directions[:3], axis=1)
     elif "spacings" in fields:
         spacings = _along_space(_numbers(path, fields["spacings"]), series)
-        matrix[:3, :3] = np.diag([*spacings[:3], 1.0, 1.0, 1.0][:3])
+        matrix[:3, :3] = np.diag(spacings[:3])
     if "spaceorigin" in fields and len(origins) != 1:
         raise damaged(path, "its space origin is damaged")
     if not vectors and not origins and "axismins" in fields:

@@ -92,6 +92,25 @@ def test_a_place_that_is_no_vector_is_refused(tmp_path: Path, fields: str, said:
     assert said in refusal(write(tmp_path / "scan.nrrd", f"space: RAS\n{fields}"))
 
 
+@pytest.mark.parametrize(("fields", "said"), [
+    ("spacings: 0.9 4", "its spacings are damaged: 2 for 3 axes"),
+    ("spacings:", "its spacings are damaged: 0 for 3 axes"),
+    ("spacings: 0.9 0.8 4 1", "its spacings are damaged: 4 for 3 axes"),
+    ("space: RAS\nspace directions: (1,0,0) (0,1,0)", "its space directions are damaged: 2 for 3 axes"),
+    ("space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,4) (0,0,1)", "its space directions are damaged: 4 for 3 axes"),
+])  # fmt: skip
+def test_more_or_fewer_distances_than_axes_are_refused_as_by_itk(tmp_path: Path, fields: str, said: str):
+    path = write(tmp_path / "scan.nrrd", fields)
+    assert said in refusal(path)
+    with pytest.raises(RuntimeError, match="nrrd"):
+        sitk.ReadImage(str(path))
+
+
+def test_of_a_series_directions_of_more_axes_than_it_has_are_refused(tmp_path: Path):
+    fields = "space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,4) (0,0,1) none"
+    assert "its space directions are damaged: 5 for 4 axes" in refusal(write(tmp_path / "scan.nrrd", fields, VALUES))
+
+
 @pytest.mark.parametrize("order", ["middle", "MSB", "<"])
 def test_an_unknown_byte_order_is_refused(tmp_path: Path, order: str):
     path = write(tmp_path / "scan.nrrd", "space: RAS")
