@@ -105,7 +105,7 @@ def _newest(folder: Path, take: Callable[[dict[str, Tensor]], object]) -> tuple[
             tensors, metadata = read_tensors(path)
             numbers = {name: json.loads(metadata[name]) for name in _NUMBERS}
             take(tensors)
-        except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as problem:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as problem:
             first = str(problem).strip().splitlines()[0]
             warning = f"{path.name} is damaged ({first})"
             continue

@@ -73,7 +73,7 @@ def test_the_newest_checkpoint_is_restored(tmp_path: Path, a_state: TrainingStat
     assert again.step == 10
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "foreign"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "foreign", "number"])
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     tmp_path: Path, a_state: TrainingState, a_recipe: Recipe, damage: str
 ):
@@ -84,6 +84,8 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
         newest.write_bytes(newest.read_bytes()[:-100])
     elif damage == "foreign":
         save_file({"other": torch.zeros(2)}, str(newest))
+    elif damage == "number":
+        newest.write_bytes(newest.read_bytes().replace(b'"step":"2"', b'"step":"r"'))
     else:
         newest.write_bytes({"empty": b"", "text": b"no weights"}[damage])
     again = new_state(a_recipe, "cpu")
