@@ -13,6 +13,7 @@ import numpy as np
 from ....errors import VolumeError
 from ....system.process import silent
 from ....system.temp_dirs import private_folder, remove
+from .codestreams import stated_sizes
 from .frames import Frame
 from .header import BIG_ENDIAN, DEFLATED, IMPLICIT, UNREADABLE, DicomFile, whole
 from .mosaic import tiles_of
@@ -132,9 +133,12 @@ def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
     try:
         if file.syntax == _RUN_LENGTHS:
             return dcmread(file.path, force=True).pixel_array.reshape(-1, *shape_ji)
+        pixels = _pixels_only(file)
+        if any(size != shape_ji for size in stated_sizes(pixels.PixelData)):  # GDCM would take memory for it
+            raise _of_another_size(file)
         folder = private_folder("medsr-pixels-", _ascii_folder())
         try:
-            _pixels_only(file).save_as(folder / "pixels.dcm")
+            pixels.save_as(folder / "pixels.dcm")
             with silent():
                 image = sitk.ReadImage(str(folder / "pixels.dcm"), imageIO="GDCMImageIO")
         finally:
@@ -147,8 +151,12 @@ def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
     array = sitk.GetArrayFromImage(image)
     array = array.reshape(-1, *array.shape[-2:]) if image.GetNumberOfComponentsPerPixel() == 1 else array[:0]
     if array.shape[1:] != shape_ji:
-        raise VolumeError(f"the compressed pixels of {file.path} do not fit its size; get the DICOM series again")
+        raise _of_another_size(file)
     return array
+
+
+def _of_another_size(file: DicomFile) -> VolumeError:
+    return VolumeError(f"the compressed pixels of {file.path} do not fit its size; get the DICOM series again")
 
 
 def _ascii_folder() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, HTJ2KLossless, RLELossless
 
 from dicom_kinds import ROOT, enhanced, item, save, write_images
+from limited_reading import posix_only, refusal, refused_within_limits
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.dicom.images import stored as unpacking
 from medical_super_resolution.volumes.dicom.reader import Selection
@@ -264,6 +266,60 @@ def test_a_packing_that_is_not_known_is_named(tmp_path: Path, stored: np.ndarray
     write_images(tmp_path / "ct", stored, change=packed)
     with pytest.raises(VolumeError, match=r"High-Throughput JPEG 2000 .* damaged or the packing not supported"):
         files.read(tmp_path / "ct")
+
+
+def write_compressed(folder: Path, stored: np.ndarray, kind: str, damage: Callable[[bytes], bytes]) -> Path:
+    """A series that GDCM has compressed, of whose second file the value of the pixels is damaged."""
+
+    def change(header: Dataset, k: int) -> None:
+        writer = sitk.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetUseCompression(True)
+        writer.SetCompressor(kind)
+        writer.SetFileName(str(folder.parent / "packed.dcm"))
+        writer.Execute(sitk.GetImageFromArray(stored[k][None]))
+        packed_by_gdcm = pydicom.dcmread(folder.parent / "packed.dcm")
+        header.file_meta.TransferSyntaxUID = packed_by_gdcm.file_meta.TransferSyntaxUID
+        header.PixelData = damage(packed_by_gdcm.PixelData) if k == 1 else packed_by_gdcm.PixelData
+        header["PixelData"].is_undefined_length = True
+
+    return write_images(folder, stored, change=change)
+
+
+@posix_only
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+def test_compressed_pixels_of_another_size_than_the_header_says_are_refused_before_they_are_unpacked(
+    tmp_path: Path, stored: np.ndarray, kind: str
+):
+    """Unpacking them would take as much memory as they claim."""
+    rows, columns = stored.shape[1:]
+    digits = 2 if kind == "JPEG" else 4
+    size = [number.to_bytes(digits, "big") for number in ((rows, columns) if kind == "JPEG" else (columns, rows))]
+    larger = size[0] + (281).to_bytes(digits, "big")
+    whole = write_compressed(tmp_path / "whole", stored, kind, lambda pixels: pixels)
+    np.testing.assert_array_equal(files.read(whole).array, stored)
+    damaged = write_compressed(tmp_path / "ct", stored, kind, lambda pixels: pixels.replace(b"".join(size), larger, 1))
+    assert "the compressed pixels of" in refused_within_limits(damaged)
+    assert "do not fit its size" in refusal(damaged)
+
+
+@posix_only
+def test_a_jpeg_of_more_bits_than_there_are_is_refused_and_ends_no_process(tmp_path: Path, stored: np.ndarray):
+    header, damaged = b"\xff\xc3\x00\x0b\x10", b"\xff\xc3\x00\x0b\x50"
+    folder = write_compressed(tmp_path / "ct", stored, "JPEG", lambda pixels: pixels.replace(header, damaged, 1))
+    assert "cannot be unpacked: the file is damaged" in refused_within_limits(folder)
+
+
+@posix_only
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+@pytest.mark.parametrize("length_at", [4, 12])
+def test_compressed_pixels_whose_length_is_damaged_take_no_memory(
+    tmp_path: Path, stored: np.ndarray, kind: str, length_at: int
+):
+    damaged = write_compressed(
+        tmp_path / "ct", stored, kind, lambda pixels: pixels[: length_at + 3] + b"\x40" + pixels[length_at + 4 :]
+    )
+    assert "cannot be unpacked" in refused_within_limits(damaged)
 
 
 @pytest.mark.parametrize(("system", "is_ascii"), [("posix", False), ("nt", True)])
