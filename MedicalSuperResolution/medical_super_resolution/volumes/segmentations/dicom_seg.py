@@ -158,6 +158,7 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     values = [(place, int(value)) for place, layer in enumerate(layers) for value in np.unique(layer.array) if value]
     if not values:
         raise VolumeError("the segmentation holds no label; a DICOM segmentation needs at least one")
+    values.sort(key=lambda one: one[1])  # so that those of a DICOM SEG keep their numbers in all layers
     segments = [_description(number, *value, facts) for number, value in enumerate(values, start=1)]
     try:
         with quietly():

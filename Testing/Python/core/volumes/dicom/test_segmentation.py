@@ -165,6 +165,18 @@ def test_segments_that_share_a_value_in_different_layers_keep_their_names(tmp_pa
     assert found["Segment0_Color"] != found["Segment1_Color"]
 
 
+def test_overlapping_segments_of_a_dicom_segmentation_keep_their_numbers(tmp_path, a_series):
+    given = two_segments(files.read(a_series).grid, overlapping=True)
+    given.layers[0].array[4] = 3
+    given = replace(given, facts=given.facts | {"Segment2_Name": "spleen", "Segment2_LabelValue": "3"})
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    segments = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
+    assert [segment.SegmentLabel for segment in segments] == ["liver", "lesion", "spleen"]
+    first, second = segmentations.read(tmp_path / "seg.dcm").refined(given.grid).layers
+    np.testing.assert_array_equal(first.array, given.layers[0].array)
+    np.testing.assert_array_equal(second.array, given.layers[1].array)
+
+
 def test_a_dicom_segmentation_is_refined_onto_the_series_it_names(medsr, tmp_path, a_series, a_model_file):
     segmentations.write(
         two_segments(files.read(a_series).grid, overlapping=False),
