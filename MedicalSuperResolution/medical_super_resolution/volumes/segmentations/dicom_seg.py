@@ -88,6 +88,8 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     named = {one.ReferencedSegmentNumber for frame in groups for one in frame.get("SegmentIdentificationSequence", ())}
     if not found.segment_numbers or not named <= set(found.segment_numbers):
         raise ValueError("no segments, or frames of one that is not described, which would be left out")
+    if found.SegmentationType == "LABELMAP":
+        return _label_map(found)
     for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
         volume = found.get_volume(segment_numbers=[number])
         mask = volume.array[..., 0] >= _HALF
@@ -99,6 +101,16 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
             layers.append(layer)
         layer[mask] = number
     return layers, volume.affine
+
+
+def _label_map(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
+    """The same of segments that one label map holds; highdicom takes numbers above 255 modulo 256 one at a time."""
+    volume = found.get_volume(combine_segments=True, dtype=np.uint16)
+    is_background = ~np.isin(volume.array, found.segment_numbers)
+    if not set(np.unique(volume.array[is_background])) <= {0, found.get("PixelPaddingValue", 0)}:
+        raise ValueError("voxels of a segment that is not described, which would be left out")
+    volume.array[is_background] = 0
+    return [volume.array], volume.affine
 
 
 def _facts(found: Segmentation, layers: list[np.ndarray]) -> dict[str, str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -75,22 +77,43 @@ def test_a_segment_whose_color_is_none_is_written_without_a_color(tmp_path, a_se
     assert "Segment1_Color" in facts
 
 
+def write_of_another_program(array: np.ndarray, kind: str, numbers: Sequence[int], series: Path, path: Path) -> None:
+    made = highdicom.seg.Segmentation(
+        [pydicom.dcmread(file) for file in sorted(series.iterdir())],
+        array,
+        kind,
+        [dicom_seg._description(number, 0, number, FACTS) for number in numbers],
+        f"{ROOT}.61", 7, f"{ROOT}.62", 1, "Maker", "Program", "1", "0",
+    )  # fmt: skip
+    made.save_as(path)
+
+
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
 def test_segments_of_other_programs_are_read(tmp_path, a_series, kind):
     masks = np.zeros((5, 12, 10, 2), np.uint8)
     masks[1:4, 2:8, 2:7, 0] = 1
     masks[2:4, 8:10, 3:6, 1] = 1
     arrays = {"FRACTIONAL": masks * np.float32(0.8) + np.float32(0.1), "LABELMAP": masks[..., 0] + 2 * masks[..., 1]}
-    made = highdicom.seg.Segmentation(
-        [pydicom.dcmread(file) for file in sorted(a_series.iterdir())],
-        arrays.get(kind, masks),
-        kind,
-        [dicom_seg._description(number, 0, number, FACTS) for number in (1, 2)],
-        f"{ROOT}.61", 7, f"{ROOT}.62", 1, "Maker", "Program", "1", "0",
-    )  # fmt: skip
-    made.save_as(tmp_path / "seg.dcm")
+    write_of_another_program(arrays.get(kind, masks), kind, (1, 2), a_series, tmp_path / "seg.dcm")
     (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid).layers
     np.testing.assert_array_equal(layer.array, masks[..., 0] + 2 * masks[..., 1])
+
+
+def test_voxels_of_a_label_map_of_many_segments_keep_their_numbers(tmp_path, a_series):
+    array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10)
+    write_of_another_program(array, "LABELMAP", range(1, 600), a_series, tmp_path / "seg.dcm")
+    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid).layers
+    np.testing.assert_array_equal(layer.array, array)
+
+
+def test_a_label_map_with_voxels_of_a_segment_that_is_not_described_is_refused(tmp_path, a_series):
+    array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10) % 4
+    write_of_another_program(array, "LABELMAP", (1, 2, 3), a_series, tmp_path / "seg.dcm")
+    broken = pydicom.dcmread(tmp_path / "seg.dcm")
+    broken.SegmentSequence.pop()
+    broken.save_as(tmp_path / "seg.dcm")
+    with pytest.raises(VolumeError, match="cannot be read as a DICOM segmentation"):
+        segmentations.read(tmp_path / "seg.dcm")
 
 
 def test_what_a_segment_is_stays_as_3d_slicer_and_a_dicom_segmentation_say_it(tmp_path, a_series):
