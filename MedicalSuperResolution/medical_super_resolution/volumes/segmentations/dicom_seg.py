@@ -117,13 +117,13 @@ def _facts(found: Segmentation, layers: list[np.ndarray]) -> dict[str, str]:
     """Fields of a .seg.nrrd header for all segments."""
     layer_of = {int(value): number for number, layer in enumerate(layers) for value in np.unique(layer) if value}
     facts: dict[str, str] = {}
-    for number in found.segment_numbers:
-        facts |= _facts_of(found.get_segment_description(number), number, layer_of.get(number, 0))
+    for place, number in enumerate(found.segment_numbers):  # 3D Slicer reads no further than the first gap
+        facts |= _facts_of(f"Segment{place}", found.get_segment_description(number), layer_of.get(number, 0))
     return facts
 
 
-def _facts_of(segment: SegmentDescription, number: int, layer: int) -> dict[str, str]:
-    key = f"Segment{number - 1}"
+def _facts_of(key: str, segment: SegmentDescription, layer: int) -> dict[str, str]:
+    number = segment.segment_number
     facts = {
         f"{key}_ID": f"Segment_{number}",
         f"{key}_Name": str(segment.segment_label),

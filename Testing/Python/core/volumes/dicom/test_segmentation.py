@@ -106,6 +106,14 @@ def test_voxels_of_a_label_map_of_many_segments_keep_their_numbers(tmp_path, a_s
     np.testing.assert_array_equal(layer.array, array)
 
 
+def test_segments_whose_numbers_have_gaps_are_listed_without_one_as_3d_slicer_needs_it(tmp_path, a_series):
+    array = np.zeros((5, 12, 10), np.uint8)
+    array[1:3], array[3] = 1, 7
+    write_of_another_program(array, "LABELMAP", (1, 7), a_series, tmp_path / "seg.dcm")
+    facts = segmentations.read(tmp_path / "seg.dcm").facts
+    assert (facts["Segment1_ID"], facts["Segment1_LabelValue"], facts["Segment1_Name"]) == ("Segment_7", "7", "label 7")
+
+
 def test_a_label_map_with_voxels_of_a_segment_that_is_not_described_is_refused(tmp_path, a_series):
     array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10) % 4
     write_of_another_program(array, "LABELMAP", (1, 2, 3), a_series, tmp_path / "seg.dcm")
