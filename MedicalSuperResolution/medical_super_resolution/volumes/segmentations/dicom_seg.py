@@ -86,7 +86,7 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     layers: list[np.ndarray] = []
     groups = found.get("PerFrameFunctionalGroupsSequence", ())
     named = {one.ReferencedSegmentNumber for frame in groups for one in frame.get("SegmentIdentificationSequence", ())}
-    if not found.segment_numbers or not named <= set(found.segment_numbers):
+    if not _numbers_of(found) or not named <= set(found.segment_numbers):
         raise ValueError("no segments, or frames of one that is not described, which would be left out")
     if found.SegmentationType == "LABELMAP":
         return _label_map(found)
@@ -106,18 +106,28 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
 def _label_map(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     """The same of segments that one label map holds; highdicom takes numbers above 255 modulo 256 one at a time."""
     volume = found.get_volume(combine_segments=True, dtype=np.uint16)
-    is_background = ~np.isin(volume.array, found.segment_numbers)
-    if not set(np.unique(volume.array[is_background])) <= {0, found.get("PixelPaddingValue", 0)}:
+    described = {0, found.get("PixelPaddingValue", 0), *found.segment_numbers}
+    if not set(np.unique(volume.array)) <= described:
         raise ValueError("voxels of a segment that is not described, which would be left out")
-    volume.array[is_background] = 0
+    volume.array[~np.isin(volume.array, _numbers_of(found))] = 0
     return [volume.array], volume.affine
+
+
+def _numbers_of(found: Segmentation) -> list[int]:
+    """The numbers of the segments; of a label map, the background can be described as one."""
+    from pydicom.sr.codedict import codes
+
+    if found.SegmentationType != "LABELMAP":
+        return found.segment_numbers
+    background = found.get_segment_numbers(segmented_property_type=codes.DCM.Background)
+    return [number for number in found.segment_numbers if number and number not in background]
 
 
 def _facts(found: Segmentation, layers: list[np.ndarray]) -> dict[str, str]:
     """Fields of a .seg.nrrd header for all segments."""
     layer_of = {int(value): number for number, layer in enumerate(layers) for value in np.unique(layer) if value}
     facts: dict[str, str] = {}
-    for place, number in enumerate(found.segment_numbers):  # 3D Slicer reads no further than the first gap
+    for place, number in enumerate(_numbers_of(found)):  # 3D Slicer reads no further than the first gap
         facts |= _facts_of(f"Segment{place}", found.get_segment_description(number), layer_of.get(number, 0))
     return facts
 

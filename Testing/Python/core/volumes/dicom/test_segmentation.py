@@ -114,6 +114,21 @@ def test_segments_whose_numbers_have_gaps_are_listed_without_one_as_3d_slicer_ne
     assert (facts["Segment1_ID"], facts["Segment1_LabelValue"], facts["Segment1_Name"]) == ("Segment_7", "7", "label 7")
 
 
+@pytest.mark.parametrize("number", [0, 255])
+def test_the_background_that_a_label_map_describes_is_no_segment(tmp_path, a_series, number):
+    array = np.zeros((5, 12, 10), np.uint8)
+    array[1:3, 2:8, 2:7] = 1
+    write_of_another_program(array, "LABELMAP", (1,), a_series, tmp_path / "seg.dcm")
+    given = pydicom.dcmread(tmp_path / "seg.dcm")
+    del given.PixelPaddingValue
+    given.SegmentSequence[0].SegmentNumber = number
+    given.PixelData = np.where(given.pixel_array == 0, number, given.pixel_array).astype(np.uint8).tobytes()
+    given.save_as(tmp_path / "seg.dcm")
+    found = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid)
+    np.testing.assert_array_equal(found.layers[0].array, array)
+    assert [value for key, value in found.facts.items() if key.endswith("_Name")] == ["liver"]
+
+
 def test_a_label_map_with_voxels_of_a_segment_that_is_not_described_is_refused(tmp_path, a_series):
     array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10) % 4
     write_of_another_program(array, "LABELMAP", (1, 2, 3), a_series, tmp_path / "seg.dcm")
