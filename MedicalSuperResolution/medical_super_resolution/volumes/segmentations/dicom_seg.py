@@ -14,7 +14,7 @@ from ...system.identity import __version__
 from ..dicom.images.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
-from .terminology import codes_in, tag_of
+from .terminology import add_modifiers_and_region, codes_in, tag_of
 
 if TYPE_CHECKING:
     from highdicom.color import CIELabColor
@@ -259,7 +259,8 @@ def _description(number: int, place: int, value: int, facts: dict[str, str]) -> 
     keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
     key = next((key for key in keys if (facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) == wanted), "")
     name = facts.get(f"{key}_Name", "").replace("\\", "/")
-    category, kind, modifier = codes_in(facts.get(f"{key}_Tags", ""))
+    tags = facts.get(f"{key}_Tags", "")
+    category, kind = codes_in(tags)
     made = SegmentDescription(
         segment_number=number,
         segment_label=name[:64] or f"label {value}",  # a backslash would make it several names
@@ -268,6 +269,5 @@ def _description(number: int, place: int, value: int, facts: dict[str, str]) -> 
         algorithm_type="MANUAL",
         display_color=_color_of(facts.get(f"{key}_Color", "")),
     )
-    if modifier is not None:
-        made.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    add_modifiers_and_region(made, tags)
     return made

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from highdicom.sr import CodedConcept
+    from pydicom import Dataset
 
 _TAG = "TerminologyEntry:"
 _CONTEXT = "Segmentation category and type - DICOM master list"  # a list of terms that Slicer has
+_REGIONS = "Anatomic codes - DICOM master list"  # another
 _ANATOMY = ("91723000", "SCT", "Anatomical Structure")
 _MARKS = str.maketrans("~^|", "   ")
 
 
 def tag_of(segment: SegmentDescription) -> str:
-    """The category, type and modifier of a segment, such as anatomical structure, kidney, left."""
+    """The category, type and region of a segment with their modifiers, such as anatomical structure, kidney, left."""
+    modified = segment.SegmentedPropertyTypeCodeSequence[0].get("SegmentedPropertyTypeModifierCodeSequence", ())
+    regions = segment.get("AnatomicRegionSequence", ())[:1]
+    modified_region = regions[0].get("AnatomicRegionModifierSequence", ()) if regions else ()
+    parts = [_CONTEXT, _written(segment.SegmentedPropertyCategoryCodeSequence)]
+    parts += [_written(segment.SegmentedPropertyTypeCodeSequence), _written(modified)]
+    parts += [_REGIONS if regions else "", _written(regions), _written(modified_region)]
+    return f"{_TAG}{'~'.join(parts)}|"
+
+
+def _written(codes: Sequence[Dataset]) -> str:
+    """The first of some codes."""
     from highdicom.sr import CodedConcept
 
-    modifiers = segment.SegmentedPropertyTypeCodeSequence[0].get("SegmentedPropertyTypeModifierCodeSequence", ())
-    codes = [segment.segmented_property_category, segment.segmented_property_type]
-    codes += [CodedConcept.from_dataset(modifier) for modifier in modifiers[:1]]
-    written = [
-        "^".join(part.translate(_MARKS) for part in (code.scheme_designator, code.value, code.meaning))
-        for code in codes
-    ]
-    return f"{_TAG}{'~'.join((_CONTEXT, *written, *['^^'] * (3 - len(written)), '', '^^', '^^'))}|"
+    if not codes:
+        return "^^"
+    code = CodedConcept.from_dataset(codes[0])
+    return "^".join(part.translate(_MARKS) for part in (code.scheme_designator, code.value, code.meaning))
 
 
-def codes_in(tags: str) -> tuple[CodedConcept, CodedConcept, CodedConcept | None]:
-    """Category, type and modifier in the tags of a segment; an anatomical structure where they name none."""
+def codes_in(tags: str) -> tuple[CodedConcept, CodedConcept]:
+    """Category and type in the tags of a segment; an anatomical structure where they name none."""
     from highdicom.sr import CodedConcept
 
-    entry = next((tag for tag in tags.split("|") if tag.startswith(_TAG)), "")
-    category, kind, modifier = (_code(text) for text in [*entry.split("~"), "", "", "", ""][1:4])
+    category, kind, *_ = _codes(tags)
     if category is None or kind is None:
-        return CodedConcept(*_ANATOMY), CodedConcept(*_ANATOMY), None
-    return category, kind, modifier
+        return CodedConcept(*_ANATOMY), CodedConcept(*_ANATOMY)
+    return category, kind
+
+
+def add_modifiers_and_region(segment: SegmentDescription, tags: str) -> None:
+    """Give a segment the further codes in its tags."""
+    category, kind, modifier, region, region_modifier = _codes(tags)
+    if category and kind and modifier:
+        segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    if region:
+        segment.AnatomicRegionSequence = [region]
+    if region and region_modifier:
+        region.AnatomicRegionModifierSequence = [region_modifier]
+
+
+def _codes(tags: str) -> list[CodedConcept | None]:
+    """Category, type, its modifier, region and its modifier."""
+    entry = next((tag for tag in tags.split("|") if tag.startswith(_TAG)), "")
+    parts = [*entry.split("~"), *[""] * 7]
+    return [_code(parts[place]) for place in (1, 2, 3, 5, 6)]
 
 
 def _code(text: str) -> CodedConcept | None:

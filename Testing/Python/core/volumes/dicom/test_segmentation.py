@@ -142,7 +142,8 @@ def test_a_label_map_with_voxels_of_a_segment_that_is_not_described_is_refused(t
 def test_what_a_segment_is_stays_as_3d_slicer_and_a_dicom_segmentation_say_it(tmp_path, a_series):
     tags = (
         "Segmentation.Status:completed|TerminologyEntry:General Anatomy list"
-        "~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~SCT^7771000^Left~Regions~^^~^^|"
+        "~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~SCT^7771000^Left"
+        "~Anatomic codes - DICOM master list~SCT^64033007^Kidney~SCT^7771000^Left|"
     )
     given = two_segments(files.read(a_series).grid, overlapping=False)
     given = replace(given, facts=given.facts | {"Segment1_Tags": tags})
@@ -154,7 +155,11 @@ def test_what_a_segment_is_stays_as_3d_slicer_and_a_dicom_segmentation_say_it(tm
     kind = lesion.SegmentedPropertyTypeCodeSequence[0]
     assert (kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning) == ("4147007", "SCT", "Mass")
     assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
+    (region,) = lesion.AnatomicRegionSequence
+    assert (region.CodeValue, region.CodeMeaning) == ("64033007", "Kidney")
+    assert region.AnatomicRegionModifierSequence[0].CodeMeaning == "Left"
     assert liver.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Anatomical Structure"
+    assert "AnatomicRegionSequence" not in liver
 
 
 def test_labels_that_no_floating_number_holds_stay_two_segments(tmp_path, a_series):
