@@ -14,7 +14,7 @@ from ...system.identity import __version__
 from ..dicom.images.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
-from .terminology import add_modifiers_and_region, codes_in, tag_of
+from .terminology import add_from_tags, codes_in, tags_of
 
 if TYPE_CHECKING:
     from highdicom.color import CIELabColor
@@ -140,7 +140,7 @@ def _facts_of(key: str, segment: SegmentDescription, layer: int) -> dict[str, st
         f"{key}_LabelValue": str(number),
         f"{key}_Layer": str(layer),
         f"{key}_Extent": "",
-        f"{key}_Tags": tag_of(segment),
+        f"{key}_Tags": tags_of(segment),
     }
     color = segment.get("RecommendedDisplayCIELabValue")
     if color is not None:
@@ -269,5 +269,5 @@ def _description(number: int, place: int, value: int, facts: dict[str, str]) -> 
         algorithm_type="MANUAL",
         display_color=_color_of(facts.get(f"{key}_Color", "")),
     )
-    add_modifiers_and_region(made, tags)
+    add_from_tags(made, tags)
     return made

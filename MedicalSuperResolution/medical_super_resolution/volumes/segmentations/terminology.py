@@ -14,11 +14,20 @@ _TAG = "TerminologyEntry:"
 _CONTEXT = "Segmentation category and type - DICOM master list"  # a list of terms that Slicer has
 _REGIONS = "Anatomic codes - DICOM master list"  # another
 _ANATOMY = ("91723000", "SCT", "Anatomical Structure")
+_PREFIX = "DICOM."  # of tags that Slicer names by the attributes
+_DRAWN_BY, _TRACKED_BY = ("SegmentAlgorithmType", "SegmentAlgorithmName"), ("TrackingID", "TrackingUID")
+_BY_ALGORITHM = ("AUTOMATIC", "SEMIAUTOMATIC")
 _MARKS = str.maketrans("~^|", "   ")
 
 
-def tag_of(segment: SegmentDescription) -> str:
-    """The category, type and region of a segment with their modifiers, such as anatomical structure, kidney, left."""
+def tags_of(segment: SegmentDescription) -> str:
+    """What a segment is, such as anatomical structure, kidney, left; what drew it; and by what it is tracked."""
+    kept = {name: str(segment.get(name, "")).translate(_MARKS) for name in (*_DRAWN_BY, *_TRACKED_BY)}
+    return "".join(f"{_PREFIX}{name}:{value}|" for name, value in kept.items() if value) + _term_of(segment)
+
+
+def _term_of(segment: SegmentDescription) -> str:
+    """The category, type and region of a segment, with their modifiers."""
     modified = segment.SegmentedPropertyTypeCodeSequence[0].get("SegmentedPropertyTypeModifierCodeSequence", ())
     regions = segment.get("AnatomicRegionSequence", ())[:1]
     modified_region = regions[0].get("AnatomicRegionModifierSequence", ()) if regions else ()
@@ -48,8 +57,15 @@ def codes_in(tags: str) -> tuple[CodedConcept, CodedConcept]:
     return category, kind
 
 
-def add_modifiers_and_region(segment: SegmentDescription, tags: str) -> None:
-    """Give a segment the further codes in its tags."""
+def add_from_tags(segment: SegmentDescription, tags: str) -> None:
+    """Give a segment what else its tags say: modifiers, region, the algorithm that drew it, what it is tracked by."""
+    parts = [tag.partition(":") for tag in tags.split("|") if tag.startswith(_PREFIX)]
+    named = {key.removeprefix(_PREFIX): value for key, _, value in parts if value}
+    drawn_by, tracked_by = ([named.get(name, "") for name in names] for names in (_DRAWN_BY, _TRACKED_BY))
+    if all(drawn_by) and drawn_by[0] in _BY_ALGORITHM:
+        segment.SegmentAlgorithmType, segment.SegmentAlgorithmName = drawn_by
+    if all(tracked_by):
+        segment.TrackingID, segment.TrackingUID = tracked_by
     category, kind, modifier, region, region_modifier = _codes(tags)
     if category and kind and modifier:
         segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]

@@ -162,6 +162,19 @@ def test_what_a_segment_is_stays_as_3d_slicer_and_a_dicom_segmentation_say_it(tm
     assert "AnatomicRegionSequence" not in liver
 
 
+def test_the_algorithm_that_drew_a_segment_and_by_what_it_is_tracked_stay(tmp_path, a_series):
+    tags = "DICOM.SegmentAlgorithmName:Net 2|DICOM.SegmentAlgorithmType:AUTOMATIC|DICOM.TrackingID:lesion 1|"
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    given = replace(given, facts=given.facts | {"Segment1_Tags": f"{tags}DICOM.TrackingUID:{ROOT}.9|"})
+    images = sorted(a_series.iterdir())
+    segmentations.write(given, tmp_path / "one.dcm", images=images)
+    segmentations.write(segmentations.read(tmp_path / "one.dcm"), tmp_path / "seg.dcm", images=images)
+    liver, lesion = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
+    assert (lesion.SegmentAlgorithmType, lesion.SegmentAlgorithmName) == ("AUTOMATIC", "Net 2")
+    assert (lesion.TrackingID, lesion.TrackingUID) == ("lesion 1", f"{ROOT}.9")
+    assert liver.SegmentAlgorithmType == "MANUAL"
+
+
 def test_labels_that_no_floating_number_holds_stay_two_segments(tmp_path, a_series):
     """Numbers of structures in large atlases are of 64 bits."""
     grid = files.read(a_series).grid
