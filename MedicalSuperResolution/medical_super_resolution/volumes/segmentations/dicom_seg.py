@@ -128,13 +128,33 @@ def _facts(found: Segmentation, layers: list[np.ndarray]) -> dict[str, str]:
     layer_of = {int(value): number for number, layer in enumerate(layers) for value in np.unique(layer) if value}
     facts: dict[str, str] = {}
     for place, number in enumerate(_numbers_of(found)):  # 3D Slicer reads no further than the first gap
-        facts |= _facts_of(f"Segment{place}", found.get_segment_description(number), layer_of.get(number, 0))
+        segment = found.get_segment_description(number)
+        facts |= _facts_of(f"Segment{place}", segment, layer_of.get(number, 0))
+        color = _color_in(found, segment)
+        if color is not None:
+            facts[f"Segment{place}_Color"] = " ".join(f"{value:.4g}" for value in color)
     return facts
+
+
+def _color_in(found: Segmentation, segment: SegmentDescription) -> np.ndarray | None:
+    """Red, green and blue of a segment, 0 to 1 each: its own, or those of its number in the palette of a label map."""
+    color = segment.get("RecommendedDisplayCIELabValue")
+    if color is not None:
+        from highdicom.color import CIELabColor
+
+        return np.array(CIELabColor.from_dicom_value(tuple(color)).to_rgb()) / 255
+    if "RedPaletteColorLookupTableDescriptor" not in found:
+        return None
+    from pydicom.pixels.processing import apply_color_lut
+
+    bits = found.RedPaletteColorLookupTableDescriptor[2]
+    red_green_blue: np.ndarray = apply_color_lut(np.array([segment.segment_number], np.uint16), found)[0]
+    return red_green_blue / (2**bits - 1)
 
 
 def _facts_of(key: str, segment: SegmentDescription, layer: int) -> dict[str, str]:
     number = segment.segment_number
-    facts = {
+    return {
         f"{key}_ID": f"Segment_{number}",
         f"{key}_Name": str(segment.segment_label),
         f"{key}_LabelValue": str(number),
@@ -142,13 +162,6 @@ def _facts_of(key: str, segment: SegmentDescription, layer: int) -> dict[str, st
         f"{key}_Extent": "",
         f"{key}_Tags": tags_of(segment),
     }
-    color = segment.get("RecommendedDisplayCIELabValue")
-    if color is not None:
-        from highdicom.color import CIELabColor
-
-        red_green_blue = CIELabColor.from_dicom_value(tuple(color)).to_rgb()
-        facts[f"{key}_Color"] = " ".join(f"{value / 255:.4g}" for value in red_green_blue)
-    return facts
 
 
 def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: Sequence[Path], path: Path) -> None:

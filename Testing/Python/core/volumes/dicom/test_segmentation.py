@@ -129,6 +129,27 @@ def test_the_background_that_a_label_map_describes_is_no_segment(tmp_path, a_ser
     assert [value for key, value in found.facts.items() if key.endswith("_Name")] == ["liver"]
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_segments_of_a_label_map_have_the_colors_of_its_palette(tmp_path, a_series, bits):
+    array = np.zeros((5, 12, 10), np.uint8)
+    array[1:3], array[3] = 1, 7
+    write_of_another_program(array, "LABELMAP", (1, 7), a_series, tmp_path / "seg.dcm")
+    given = pydicom.dcmread(tmp_path / "seg.dcm")
+    given.PhotometricInterpretation = "PALETTE COLOR"
+    for segment in given.SegmentSequence:
+        segment.pop("RecommendedDisplayCIELabValue", None)
+    for channel, level in {"Red": 0.2, "Green": 0.4, "Blue": 0.8}.items():
+        table = np.zeros(8, f"<u{bits // 8}")
+        table[7] = round(level * (2**bits - 1))
+        given.add_new(f"{channel}PaletteColorLookupTableDescriptor", "US", [8, 0, bits])
+        given.add_new(f"{channel}PaletteColorLookupTableData", "OW", table.tobytes())
+    given.save_as(tmp_path / "seg.dcm")
+    found = segmentations.read(tmp_path / "seg.dcm")
+    assert set(np.unique(found.layers[0].array)) == {1, 7}
+    assert found.facts["Segment0_Color"] == "0 0 0"
+    assert found.facts["Segment1_Color"] == "0.2 0.4 0.8"
+
+
 def test_a_label_map_with_voxels_of_a_segment_that_is_not_described_is_refused(tmp_path, a_series):
     array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10) % 4
     write_of_another_program(array, "LABELMAP", (1, 2, 3), a_series, tmp_path / "seg.dcm")
