@@ -190,10 +190,11 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     from pydicom import dcmread
     from pydicom.uid import generate_uid
 
-    values = [(place, int(value)) for place, layer in enumerate(layers) for value in np.unique(layer.array) if value]
-    if not values:
+    drawn = {(int(value), place) for place, layer in enumerate(layers) for value in np.unique(layer.array) if value}
+    if not drawn:
         raise VolumeError("the segmentation holds no label; a DICOM segmentation needs at least one")
-    values.sort(key=lambda one: one[1])  # so that those of a DICOM SEG keep their numbers in all layers
+    # in this order, and with those that are empty, the segments of a DICOM SEG keep their numbers
+    values = [(place, value) for value, place in sorted(drawn | _named(facts, len(layers)))]
     segments = [_description(number, *value, facts) for number, value in enumerate(values, start=1)]
     try:
         with quietly():
@@ -237,12 +238,20 @@ def _volume_of(layers: Sequence[Volume], values: Sequence[tuple[int, int]], fram
     )
 
 
+def _named(facts: dict[str, str], layers: int) -> set[tuple[int, int]]:
+    """Value and layer of each segment in the entries of a .seg.nrrd header, which can be empty."""
+    keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
+    texts = [(facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) for key in keys]
+    named = {(int(value), int(layer)) for value, layer in texts if value.isdecimal() and layer.isdecimal()}
+    return {(value, layer) for value, layer in named if value and layer < layers}
+
+
 def _numbered(layer: Volume, values: Sequence[tuple[int, int]]) -> np.ndarray:
     """(K, J, I) uint16, the number of the segment in place of each label."""
-    labels = np.array([0, *(value for _, value in values)], layer.array.dtype)
-    order = np.argsort(labels)
-    numbers: np.ndarray = order[np.searchsorted(labels[order], layer.array)].astype(np.uint16)
-    return numbers
+    numbers = {value: number for number, (_, value) in enumerate(values, start=1)}
+    found = np.unique(layer.array)
+    numbered: np.ndarray = np.array([numbers.get(int(value), 0) for value in found], np.uint16)
+    return numbered[np.searchsorted(found, layer.array)]
 
 
 def _stacked(layers: Sequence[Volume], values: Sequence[tuple[int, int]]) -> np.ndarray:

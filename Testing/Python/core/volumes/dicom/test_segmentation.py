@@ -262,6 +262,20 @@ def test_overlapping_segments_of_a_dicom_segmentation_keep_their_numbers(tmp_pat
     np.testing.assert_array_equal(second.array, given.layers[1].array)
 
 
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_an_empty_segment_stays_one_so_that_those_after_it_keep_their_numbers(tmp_path, a_series, overlapping):
+    given = two_segments(files.read(a_series).grid, overlapping=overlapping)
+    given.layers[0].array[given.layers[0].array == 1] = 0
+    given.layers[0].array[4] = 9
+    facts = {"Segment2_Name": "spleen", "Segment2_LabelValue": "9", "Segment3_LabelValue": "of none"}
+    given = replace(given, facts=given.facts | facts)
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    written = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert [segment.SegmentLabel for segment in written.SegmentSequence] == ["liver", "lesion", "spleen"]
+    found = segmentations.read(tmp_path / "seg.dcm").refined(given.grid).layers
+    assert {int(value) for layer in found for value in np.unique(layer.array)} == {0, 2, 3}
+
+
 def test_a_dicom_segmentation_is_refined_onto_the_series_it_names(medsr, tmp_path, a_series, a_model_file):
     segmentations.write(
         two_segments(files.read(a_series).grid, overlapping=False),
