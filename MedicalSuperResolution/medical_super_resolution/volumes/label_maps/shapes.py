@@ -22,7 +22,7 @@ from .evidence import ImageEvidence
 from .scores import Box, Scores
 
 _SLAB = 16  # slices at a time
-_REACH = 3  # further slices on each side that have an influence: two by cubic interpolation, one by the distances
+REACH = 3  # further slices on each side that have an influence: two by cubic interpolation, one by the distances
 _CUT_SLICES, _CUT_PIXELS = 0.3, 2.0  # limits of the distances, so that a large shape does not outweigh a small one
 ALIGNED = 1e-3  # of a voxel: largest deviation of parallel grids over their whole length
 
@@ -69,7 +69,7 @@ class AxisRefinement:
 
     def _slab(self, start: int, rows: np.ndarray, nearest: np.ndarray) -> np.ndarray:
         """The fine slices ``rows``, which lie among the `_SLAB` old ones from ``start``."""
-        low, high = max(start - _REACH, 0), min(start + _SLAB + _REACH, len(self.slices))
+        low, high = max(start - REACH, 0), min(start + _SLAB + REACH, len(self.slices))
         old, evidence = self.slices[low:high], self._evidence(low, high, nearest, rows[0])
         scores = Scores(old, self.positions[rows] - low, nearest[rows] - low)
         for label, box in _boxes(old, self._margin()):

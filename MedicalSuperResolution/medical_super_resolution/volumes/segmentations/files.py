@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ...system.temp_dirs import check_replaceable, folder_lock, put_in_place, work_folder
@@ -14,6 +16,7 @@ from ..io import files, formats, output_files
 from ..io.stream import read_volume
 from ..label_maps.detection import is_image
 from ..label_maps.refinement import refine_labels
+from ..label_maps.shapes import REACH
 from ..volume import FileHeader, Volume
 from .dicom_seg import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 
@@ -43,7 +46,24 @@ class Segmentation:
 
     def refined(self, grid: Grid, progress: Progress = ignore, *, image: Volume | None = None) -> Segmentation:
         """The same segments on another grid; see `refinement.refine_labels`."""
-        return replace(self, layers=tuple(refine_labels(layer, grid, progress, image=image) for layer in self.layers))
+        layers = self.layers
+        if self.facts and self.grid.overlaps(grid):
+            layers = tuple(_with_empty_borders(layer, grid) for layer in layers)
+        return replace(self, layers=tuple(refine_labels(layer, grid, progress, image=image) for layer in layers))
+
+
+def _with_empty_borders(layer: Volume, grid: Grid) -> Volume:
+    """A layer with the empty voxels around it that files of segments leave out, as far as a grid goes on there."""
+    corners = (np.linalg.inv(layer.grid.ijk_to_ras) @ grid.ijk_to_ras @ grid.corners_ijk)[2::-1]  # in the order k, j, i
+    beyond = -0.5 - corners.min(axis=1), corners.max(axis=1) + 0.5 - layer.grid.shape_kji
+    before, after = (voxels.round().clip(0, REACH).astype(int) for voxels in beyond)
+    array = np.pad(layer.array, np.transpose((before, after)))
+    shift = np.eye(4)
+    shift[:3, 3] = -before[::-1]
+    k, j, i = array.shape
+    return replace(
+        layer, array=array, grid=replace(layer.grid, shape_kji=(k, j, i), ijk_to_ras=layer.grid.ijk_to_ras @ shift)
+    )
 
 
 def read(path: Path) -> Segmentation:

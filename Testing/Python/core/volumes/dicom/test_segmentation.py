@@ -66,6 +66,15 @@ def test_segments_come_back_with_place_names_and_colors(tmp_path, a_series, over
     assert (written.StudyInstanceUID, written.FrameOfReferenceUID) == (f"{ROOT}.1", f"{ROOT}.4")
 
 
+def test_slices_that_a_dicom_segmentation_leaves_out_are_empty_beside_its_segments(tmp_path, a_series):
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    given.layers[0].array[1, 4:] = 0
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    fine = given.grid.refined("k", 5)
+    (found,), (wanted,) = (one.refined(fine).layers for one in (segmentations.read(tmp_path / "seg.dcm"), given))
+    np.testing.assert_array_equal(found.array, wanted.array)
+
+
 @pytest.mark.parametrize("color", ["255 0 0", "nan 0 0", "1e999 0 0", "red", "-1 0 0", "1 0"])
 def test_a_segment_whose_color_is_none_is_written_without_a_color(tmp_path, a_series, color):
     given = two_segments(files.read(a_series).grid, overlapping=False)
