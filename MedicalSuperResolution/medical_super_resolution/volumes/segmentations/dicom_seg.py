@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,9 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
         raise ValueError("no segments, or frames of one that is not described, which would be left out")
     if found.SegmentationType == "LABELMAP":
         return _label_map(found)
+    if found.SegmentationType == "BINARY":
+        with suppress(RuntimeError):  # they overlap
+            return _label_map(found)  # each segment alone takes time for the frames of all
     for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
         volume = found.get_volume(segment_numbers=[number])
         mask = volume.array[..., 0] >= _HALF
@@ -104,7 +108,7 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def _label_map(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
-    """The same of segments that one label map holds; highdicom takes numbers above 255 modulo 256 one at a time."""
+    """The same of segments that do not overlap; highdicom takes numbers above 255 modulo 256 one at a time."""
     volume = found.get_volume(combine_segments=True, dtype=np.uint16)
     described = {0, found.get("PixelPaddingValue", 0), *found.segment_numbers}
     if not set(np.unique(volume.array)) <= described:

@@ -159,6 +159,19 @@ def test_segments_of_a_label_map_have_the_colors_of_its_palette(tmp_path, a_seri
     assert found.facts["Segment1_Color"] == "0.2 0.4 0.8"
 
 
+def test_segments_that_do_not_overlap_are_read_all_at_once(tmp_path, a_series, monkeypatch):
+    """Each alone takes time for the frames of all."""
+    array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10) // 60
+    write_of_another_program(array, "BINARY", range(1, 10), a_series, tmp_path / "seg.dcm")
+    calls, get_volume = [], highdicom.seg.Segmentation.get_volume
+    monkeypatch.setattr(
+        highdicom.seg.Segmentation, "get_volume", lambda *given, **named: calls.append(1) or get_volume(*given, **named)
+    )
+    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid).layers
+    np.testing.assert_array_equal(layer.array, array)
+    assert len(calls) == 1
+
+
 def test_a_label_map_with_voxels_of_a_segment_that_is_not_described_is_refused(tmp_path, a_series):
     array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10) % 4
     write_of_another_program(array, "LABELMAP", (1, 2, 3), a_series, tmp_path / "seg.dcm")
