@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +21,7 @@ _NO_DIFFERENCE = ("UI", "SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN", "AT")  #
 _LONGEST = 40  # characters of a value in a label
 _TEXTS = ("PN", "LO", "SH", "LT", "ST", "UC", "UR", "UT")  # kinds of values that people write, and may name a patient
 _PATIENT, _ACQUISITION = 0x0010, 0x0018  # groups: of the first all values may, of the second none
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 
 
 class Copies:
@@ -77,7 +80,17 @@ def groups_by_any(
 
 
 def _numbered(groups: dict[str, list[Frame]]) -> dict[str, list[Frame]]:
-    return {f"number {place}": groups[value] for place, value in enumerate(sorted(groups), 1)}
+    return {f"number {place}": groups[value] for place, value in enumerate(sorted(groups, key=natural), 1)}
+
+
+def natural(value: str) -> tuple[float, tuple[str | float, ...], str]:
+    """Sort key: numbers by size, then texts, in which numbers count by size, too; nothing comes before all."""
+    if not value:
+        return -math.inf, (), value
+    with suppress(ValueError):
+        return float(value), (), value
+    parts = enumerate(_NUMBER.split(value))
+    return math.inf, tuple(float(part) if place % 2 else part for place, part in parts), value
 
 
 def _is_single(group: list[Frame], place_of: dict[tuple[str, int], int]) -> bool:

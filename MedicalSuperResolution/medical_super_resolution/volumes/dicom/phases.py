@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .differences import groups_by_any
+from .differences import groups_by_any, natural
 from .images.frames import Frame
 from .images.header import B_VALUES, UNREADABLE, number, text
 from .images.stored import stored_numbers
@@ -102,7 +102,7 @@ def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
         if None in steps or np.ptp(np.array(steps, float)) > _SAME_PLACE * float(steps[0] or 0):
             continue
         if max(height(group[0]) for group in groups.values()) < min(height(group[-1]) for group in groups.values()):
-            return [(_shown(before, value, after), groups[value]) for value in sorted(groups, key=_natural)]
+            return [(_shown(before, value, after), groups[value]) for value in sorted(groups, key=natural)]
     return []
 
 
@@ -169,12 +169,12 @@ def _split(frames: list[Frame], places: dict[tuple[str, int], int], label: str) 
         if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
             return [
                 part
-                for value in sorted(groups, key=_natural)
+                for value in sorted(groups, key=natural)
                 for part in _split(groups[value], places, _joined(label, _shown(before, value, after)))
             ]
     name, groups = groups_by_any(frames, places, most)
     if groups:
-        return [(_joined(label, _shown(f"{name} ", value)), groups[value]) for value in sorted(groups, key=_natural)]
+        return [(_joined(label, _shown(f"{name} ", value)), groups[value]) for value in sorted(groups, key=natural)]
     ranked = _by_rank(frames, places, most)
     return [(_joined(label, f"number {rank + 1}"), group) for rank, group in enumerate(ranked)]
 
@@ -233,16 +233,6 @@ def _private_b_value(frame: Frame, tag: int) -> str:
 def _shown(before: str, value: str, after: str = "") -> str:
     """A value as part of a label."""
     return f"{before}{value}{after}" if value else f"no {before.strip() or 'value'}"
-
-
-def _natural(value: str) -> tuple[float, str]:
-    """Numbers by size, text after them, and nothing before all."""
-    if not value:
-        return -np.inf, value
-    try:
-        return float(value), value
-    except ValueError:
-        return np.inf, value
 
 
 def _joined(label: str, more: str) -> str:

@@ -422,6 +422,28 @@ def test_what_differs_counts_and_not_the_order_in_which_images_came(tmp_path: Pa
     np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored + 10)
 
 
+@pytest.mark.parametrize("attribute", ["ImageComments", "ImageType"])
+def test_volumes_that_differ_by_a_number_in_a_text_are_in_the_order_of_the_numbers(
+    tmp_path: Path, stored: np.ndarray, attribute: str
+):
+    for percent in (5, 40, 100):
+        value = f"Phase {percent} %" if attribute == "ImageComments" else ["DERIVED", "SECONDARY", f"E{percent}"]
+        write_images(tmp_path / f"{percent}", stored + percent, **{attribute: value})
+    for phase, percent in enumerate((5, 40, 100), 1):
+        volume = files.read(tmp_path, Selection(phase=phase))
+        np.testing.assert_array_equal(volume.array, stored + percent)
+
+
+def test_more_than_nine_volumes_whose_values_are_not_shown_are_in_their_order(tmp_path: Path, stored: np.ndarray):
+    for number in range(11):
+        write_images(tmp_path / f"{number}", stored + number, ImageComments=f"Phase {10 * number} %")
+    labels = [part.label for part in sorter.contents_of(tmp_path).series[0].parts]
+    assert labels == [f"image comments number {number}" for number in range(1, 12)]
+    for number in range(11):
+        volume = files.read(tmp_path, Selection(phase=number + 1))
+        np.testing.assert_array_equal(volume.array, stored + number)
+
+
 @pytest.mark.parametrize("phase", [0, 3, -1])
 def test_a_volume_that_a_series_does_not_hold_is_refused_with_those_it_holds(
     tmp_path: Path, stored: np.ndarray, phase: int
