@@ -45,6 +45,7 @@ _OF_A_VOLUME = (
     *("EchoNumbers", "EchoTime", "EffectiveEchoTime", "InversionTime", "FlipAngle", "ImageType", "FrameType"),
     *("b-value", "ConvolutionKernel"),
 )
+_DATES = {"AcquisitionTime": "AcquisitionDate", "ContentTime": "ContentDate"}  # of times, which begin anew at midnight
 _MOST_INTERLEAVED, _FEWEST_SLICES = 4, 3  # interleaved volumes, and slices of each
 # Order of the images at one place, where no value is common to all slices of a phase.
 _ORDERS = (
@@ -169,7 +170,7 @@ def _split(frames: list[Frame], places: dict[tuple[str, int], int], label: str) 
         if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
             return [
                 part
-                for value in sorted(groups, key=natural)
+                for value in _in_order(groups, name)
                 for part in _split(groups[value], places, _joined(label, _shown(before, value, after)))
             ]
     name, groups = groups_by_any(frames, places, most)
@@ -200,9 +201,18 @@ def _by_rank(frames: list[Frame], places: dict[tuple[str, int], int], most: int)
     return []
 
 
-def _rank(frame: Frame, name: str) -> tuple[float, int]:
+def _in_order(groups: dict[str, list[Frame]], name: str) -> list[str]:
+    return sorted(groups, key=lambda value: (_date(groups[value][0], name), natural(value)))
+
+
+def _date(frame: Frame, name: str) -> float:
+    """The date of a time; 0 where there is none."""
+    return number(frame.header, _DATES[name]) or 0.0 if name in _DATES else 0.0
+
+
+def _rank(frame: Frame, name: str) -> tuple[float, float, int]:
     value = number(frame.header, name)
-    return (-1.0 if value is None else value), frame.index if name == "InstanceNumber" else 0
+    return _date(frame, name), (-1.0 if value is None else value), frame.index if name == "InstanceNumber" else 0
 
 
 def value_of(frame: Frame, name: str) -> str:

@@ -50,7 +50,7 @@ _KEYWORDS = """
     FloatPixelPaddingValue FloatPixelPaddingRangeLimit DoubleFloatPixelPaddingValue DoubleFloatPixelPaddingRangeLimit
     EchoNumbers EchoTime InversionTime FlipAngle DiffusionBValue DiffusionGradientOrientation ConvolutionKernel
     TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase SpacingBetweenSlices
-    AcquisitionNumber AcquisitionTime ContentTime FrameReferenceTime
+    AcquisitionNumber AcquisitionDate AcquisitionTime ContentDate ContentTime FrameReferenceTime
 """
 B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)  # of Siemens, GE, Philips, United Imaging
 _NAMES_OF_KINDS = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}  # that pydicom 3.0 does not know

@@ -12,6 +12,7 @@ import tempfile
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -440,6 +441,24 @@ def test_more_than_nine_volumes_whose_values_are_not_shown_are_in_their_order(tm
     labels = [part.label for part in sorter.contents_of(tmp_path).series[0].parts]
     assert labels == [f"image comments number {number}" for number in range(1, 12)]
     for number in range(11):
+        volume = files.read(tmp_path, Selection(phase=number + 1))
+        np.testing.assert_array_equal(volume.array, stored + number)
+
+
+@pytest.mark.parametrize("seconds_of_a_slice", [0, 1])
+def test_volumes_that_were_acquired_past_midnight_come_last_and_hold_no_slice_of_another(
+    tmp_path: Path, stored: np.ndarray, seconds_of_a_slice: int
+):
+    midnight = datetime(2026, 1, 2)
+    for number in range(3):
+
+        def acquired(made: Dataset, k: int, number: int = number) -> None:
+            moment = midnight + timedelta(seconds=20 * number - 22 + seconds_of_a_slice * k)
+            made.AcquisitionDate, made.AcquisitionTime = f"{moment:%Y%m%d}", f"{moment:%H%M%S}"
+            made.InstanceNumber = 6 * (2 - number) + k
+
+        write_images(tmp_path / f"{number}", stored + number, modality="MR", change=acquired)
+    for number in range(3):
         volume = files.read(tmp_path, Selection(phase=number + 1))
         np.testing.assert_array_equal(volume.array, stored + number)
 
