@@ -87,6 +87,9 @@ def volumes_in(frames: list[Frame]) -> Found:
         notes.append("1 duplicate image was ignored" if doubles == 1 else f"{doubles} duplicate images were ignored")
     parts = [part for part in parts if part.frames in whole]
     if len(parts[0].frames) < 2:
+        if max(map(len, stacks)) > 1:
+            problem = "has several images (phases, echoes?) of a single slice; at least two slices are needed"
+            return _none(placed, problem, *notes)
         return _none(placed, "has slices that differ in orientation or size; split the series first", *notes)
     return Found([Part("", parts[0].frames)] if len(parts) == 1 else parts, notes=tuple(notes))
 

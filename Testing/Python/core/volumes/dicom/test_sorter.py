@@ -463,6 +463,14 @@ def test_volumes_that_were_acquired_past_midnight_come_last_and_hold_no_slice_of
         np.testing.assert_array_equal(volume.array, stored + number)
 
 
+def test_a_single_slice_in_time_is_refused_as_such(tmp_path: Path, stored: np.ndarray):
+    def beat(made: Dataset, k: int) -> None:
+        made.TriggerTime = 30.0 * k
+
+    write_images(tmp_path, stored, (0, 0, 0), modality="MR", change=beat)
+    assert "has several images (phases, echoes?) of a single slice; at least two slices" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("phase", [0, 3, -1])
 def test_a_volume_that_a_series_does_not_hold_is_refused_with_those_it_holds(
     tmp_path: Path, stored: np.ndarray, phase: int
