@@ -161,6 +161,16 @@ def missing(header: Dataset, storage_class: str) -> list[str]:
     return [f"the source lacks the DICOM attributes {', '.join(lacking)}, so the derived series lacks them too"]
 
 
+def lost_factors(source: Dataset) -> list[str]:
+    """A sentence where the source is a PET in counts, whose factors to other units are private."""
+    if text(source, "Units") != "CNTS":
+        return []
+    return [
+        "the PET is in counts (CNTS); factors to Bq/ml and SUV, which Philips keeps in private attributes, are not in"
+        " the derived series: take them from the source"
+    ]
+
+
 def turned_shades(source: Dataset) -> list[str]:
     """A sentence where the source is shown with its lowest value white, because the derived series is not."""
     if text(source, "PhotometricInterpretation") != "MONOCHROME1":

@@ -24,7 +24,16 @@ from ..images.header import UNREADABLE, quietly, text
 from .attributes import COUNTS_OF_PET, PET, of_slice
 from .checks import check_files, check_place
 from .derivation import are_averaged, made_from, references
-from .headers import copy_values, height, missing, read_headers, series_header, storage_class_of, turned_shades
+from .headers import (
+    copy_values,
+    height,
+    lost_factors,
+    missing,
+    read_headers,
+    series_header,
+    storage_class_of,
+    turned_shades,
+)
 from .pixels import Encoding, decimal_string, describe_pixels, encoding_of
 
 if TYPE_CHECKING:
@@ -153,8 +162,8 @@ def _write_files(
     if not further:  # a fused volume may reach as far as any of its sources
         check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
-    warnings = (*encoding.warnings(), *missing(sources[0], storage_class), *turned_shades(sources[0]))
-    report = replace(report, warnings=(*report.warnings, *warnings))
+    about_source = (*missing(sources[0], storage_class), *lost_factors(sources[0]), *turned_shades(sources[0]))
+    report = replace(report, warnings=(*report.warnings, *encoding.warnings(), *about_source))
     header = series_header(sources, storage_class, report, further, phase)
     header.SeriesNumber = next(number for number in count(header.SeriesNumber) if number not in taken_numbers)
     heights, spacing_k = np.array([height(source, normal) for source in sources]), volume.grid.spacing_ijk_mm[2]

@@ -292,6 +292,17 @@ def test_attributes_missing_in_the_source_are_named(tmp_path: Path):
     assert "the source lacks the DICOM attributes ScanningSequence" in derived.report.warnings[-1]
 
 
+@pytest.mark.parametrize("units", ["CNTS", "BQML"])
+def test_a_pet_in_counts_comes_with_a_warning_of_the_private_factors_that_it_loses(tmp_path: Path, units: str):
+    def of_philips(header: pydicom.Dataset, k: int) -> None:
+        header.Units = units
+        header.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0, "DS", "0.00055")
+
+    derived = prepared(tmp_path, "PT", change=of_philips).write()
+    warned = "factors to Bq/ml and SUV" in " ".join(derived.report.warnings)
+    assert warned == ("factors to Bq/ml and SUV" in derived.headers[0].ImageComments) == (units == "CNTS")
+
+
 @pytest.mark.parametrize("damage", ["odd values", "unwritable"])
 def test_nothing_names_the_patient(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder, damage: str, monkeypatch
