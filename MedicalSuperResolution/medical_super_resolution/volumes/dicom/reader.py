@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..grid import LPS_TO_RAS, Grid
 from ..intensity import in_type
 from ..io.formats import is_series
 from ..io.header import check_size
-from ..volume import MeasuredSlices, Volume
+from ..volume import FileHeader, MeasuredSlices, Volume
 from ..windows import continued, covering, windows
 from .images.frames import Frame
 from .images.header import quietly, text
@@ -24,6 +24,7 @@ from .images.values import about_phase, about_rescaling
 from .places import resampled
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
+from .times import series_times
 from .volumes import Part
 from .voxels import LOWEST_HU, is_far_away, voxels_of
 
@@ -72,7 +73,10 @@ def read_all_phases(path: Path, selection: Selection) -> tuple[int, Iterator[Vol
     """The number of volumes in a series, and an iterator that reads them one by one; see `read_series`."""
     series, parts, notes = _selected(path, selection)
     note = [f"the series holds {_named(parts)}"] if len(parts) > 1 else []
-    return len(parts), (_volume_of(path, series, part, [*notes, *note]) for part in parts)
+    with quietly():
+        times = series_times([part.frames for part in parts])
+    volumes = (_volume_of(path, series, part, [*notes, *note]) for part in parts)
+    return len(parts), (replace(one, header=FileHeader(one.grid.ijk_to_ras, series_axis=times)) for one in volumes)
 
 
 def _named(parts: list[Part]) -> str:

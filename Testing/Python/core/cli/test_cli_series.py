@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import nibabel
@@ -121,6 +122,51 @@ def test_a_series_keeps_the_times_of_its_volumes(
         files.write_series(list(files.read_all(folder / name)), folder / (name := "again.mha"))
     fine = sitk.ReadImage(str(folder / name))
     assert (fine.GetSpacing()[3], fine.GetOrigin()[3]) == (2.5, 1.5)
+
+
+def by_the_clock(made: Dataset, k: int, milliseconds: int) -> None:
+    moment = datetime(2026, 1, 1, 23, 59, 58) + timedelta(milliseconds=milliseconds + 90 * k)
+    made.AcquisitionDate, made.AcquisitionTime = f"{moment:%Y%m%d}", f"{moment:%H%M%S.%f}"
+
+
+def by_the_clock_without_dates(made: Dataset, k: int, milliseconds: int) -> None:
+    made.AcquisitionTime = f"1015{milliseconds / 1000:09.6f}"
+
+
+def after_the_heart_beat(made: Dataset, k: int, milliseconds: int) -> None:
+    made.AcquisitionTime, made.TriggerTime = "101500", milliseconds
+
+
+def by_a_reference(made: Dataset, k: int, milliseconds: int) -> None:
+    made.FrameReferenceTime, made.AcquisitionTime = milliseconds, ""
+
+
+@pytest.mark.parametrize(
+    ("timed", "milliseconds", "seconds"),
+    [
+        (by_the_clock, (0, 1500, 3002), 1.501),
+        (by_the_clock_without_dates, (0, 2000, 4000), 2),
+        (after_the_heart_beat, (0, 30, 60), 0.03),
+        (by_a_reference, (5000, 15000, 25000), 10),
+        (by_a_reference, (5000, 15000, 35000), 1),  # uneven
+        (by_a_reference, (15000, 5000, 10000), 1),
+    ],
+)
+@pytest.mark.parametrize("name", ["all.nii", "all.mha"])
+def test_the_volumes_of_a_dicom_series_keep_their_distance_in_time(
+    medsr: Medsr, folder: Path, a_model_file: Path, timed, milliseconds: tuple[int, ...], seconds: float, name: str
+):
+    for number, moment in enumerate(milliseconds):
+
+        def change(made: Dataset, k: int, number: int = number, moment: int = moment) -> None:
+            made.EchoNumbers = number + 1
+            timed(made, k, moment)
+
+        write_images(folder / "series" / f"{number}", STORED + number, modality="MR", change=change)
+    chosen = ("--phase", "all", "--factor", 2, "--model", a_model_file)
+    status, _, err = medsr("enhance", folder / "series", folder / name, *chosen)
+    assert status == 0, err
+    assert sitk.ReadImage(str(folder / name)).GetSpacing()[3] == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("spacing", [b"0", b"-2.5"])
