@@ -20,7 +20,7 @@ from ..windows import continued, covering, windows
 from .images.frames import Frame
 from .images.header import quietly, text
 from .images.stored import stored_bytes
-from .images.values import about_phase, about_rescaling
+from .images.values import about_phase, about_rescaling, is_in_hounsfield_units
 from .places import resampled
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
@@ -94,6 +94,8 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         array, padding = voxels_of(stack.frames)
         thickness_mm = _thickness_mm(part.frames)
         modality = MODALITY_OF_DICOM.get(series.modality)
+        if modality == "ct" and not is_in_hounsfield_units(part.frames[0]):
+            modality = None
         padding = padding if padding is not None and is_far_away(array, padding, modality) else None
         array, padding = _straightened(array, padding, stack, modality)
         measured = None

@@ -46,7 +46,7 @@ _KEYWORDS = """
     InstanceNumber ImageType FrameType NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
     ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness Rows Columns
     SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation
-    RescaleSlope RescaleIntercept ModalityLUTSequence PixelPaddingValue PixelPaddingRangeLimit
+    RescaleSlope RescaleIntercept RescaleType ModalityLUTSequence PixelPaddingValue PixelPaddingRangeLimit
     FloatPixelPaddingValue FloatPixelPaddingRangeLimit DoubleFloatPixelPaddingValue DoubleFloatPixelPaddingRangeLimit
     EchoNumbers EchoTime InversionTime FlipAngle DiffusionBValue DiffusionGradientOrientation ConvolutionKernel
     TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase SpacingBetweenSlices

@@ -87,6 +87,18 @@ def test_frames_of_phase_come_with_a_warning_and_those_of_magnitude_without(tmp_
     assert WRAPPED_PHASES in phase.notes
 
 
+@pytest.mark.parametrize(("unit", "modality"), [("MGML", None), ("HU", "ct"), ("US", "ct"), ("", "ct")])
+def test_a_ct_in_another_unit_than_hounsfield_units_is_not_refined_as_one(
+    tmp_path: Path, stored: np.ndarray, unit: str, modality: str | None
+):
+    write_images(tmp_path / "files", stored, RescaleType=unit, RescaleSlope="0.01", RescaleIntercept=0)
+    assert files.read(tmp_path / "files").modality == modality
+    frames = enhanced(stored, [(0, 0, 5 * k) for k in range(len(stored))], "CT")
+    for groups in frames.PerFrameFunctionalGroupsSequence:
+        groups.PixelValueTransformationSequence[0].RescaleType = unit
+    assert files.read(save(frames, tmp_path / "frames" / "ct.dcm")).modality == modality
+
+
 def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
     def change(header: Dataset, k: int) -> None:
         header.RescaleSlope, header.RescaleIntercept = int(k != 2), -1024
