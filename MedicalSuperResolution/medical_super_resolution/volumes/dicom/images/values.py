@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _RESCALING = ("RescaleSlope", "RescaleIntercept")
 _REAL_WORLD = ("RealWorldValueSlope", "RealWorldValueIntercept")
 _OF_PHASE = {"P", "PHASE", "PHASE MAP"}  # as Siemens, the standard and Philips say it
-_HOUNSFIELD = {"", "HU", "HU_MOD", "US"}  # units of CT; the last are not specified
+_HOUNSFIELD = ("HU", "HOUNSFIELD")  # units of CT begin so
+_NO_UNIT = {"", "US", "UNSPECIFIED"}
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 
 
@@ -52,7 +53,8 @@ def is_parametric_map(header: Dataset) -> bool:
 
 def is_in_hounsfield_units(frame: Frame) -> bool:
     """Whether the values of an image of CT are not stated to be others, such as iodine in mg/ml."""
-    return text(frame.header, "RescaleType").upper() in _HOUNSFIELD
+    unit = text(frame.header, "RescaleType").upper()
+    return unit in _NO_UNIT or unit.startswith(_HOUNSFIELD)
 
 
 def has_real_world_slope(frame: Frame) -> bool:

@@ -87,7 +87,10 @@ def test_frames_of_phase_come_with_a_warning_and_those_of_magnitude_without(tmp_
     assert WRAPPED_PHASES in phase.notes
 
 
-@pytest.mark.parametrize(("unit", "modality"), [("MGML", None), ("HU", "ct"), ("US", "ct"), ("", "ct")])
+@pytest.mark.parametrize(
+    ("unit", "modality"),
+    [("MGML", None), ("100ug/cc", None), ("HU", "ct"), ("Hounsfield Units", "ct"), ("US", "ct"), ("", "ct")],
+)
 def test_a_ct_in_another_unit_than_hounsfield_units_is_not_refined_as_one(
     tmp_path: Path, stored: np.ndarray, unit: str, modality: str | None
 ):
