@@ -35,7 +35,7 @@ def pointwise_convolution(inputs: int, outputs: int, *, bias: bool = False) -> n
 
 
 def rectified(features: Tensor) -> Tensor:
-    """The leaky rectifier. With gradients it is not applied in place: of a view, PyTorch would copy all of them."""
+    """The leaky rectifier; in place but for gradients, which PyTorch copies where a view was changed."""
     return functional.leaky_relu(features, 0.2, inplace=not torch.is_grad_enabled())
 
 

@@ -25,7 +25,7 @@ def large_parts(slices: Tensor) -> list[slice]:
 
 def by_rows(slices: Tensor) -> Tensor:
     """(1, C, K, J, I) -> (K, J, I, C), without a copy."""
-    return slices[0].permute(1, 2, 3, 0)
+    return slices.squeeze(0).permute(1, 2, 3, 0)
 
 
 class NarrowPair(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -68,3 +69,10 @@ def test_a_generator_is_close_to_itself_in_bfloat16(a_tiny_generator: ThroughPla
 def test_features_of_a_constant_stay_zero(a_tiny_generator: ThroughPlaneGenerator):
     a_tiny_generator.halve_blocks()
     assert not a_tiny_generator.features(torch.full((1, 1, 6, 12, 14), 0.7), 1.0).any()
+
+
+@torch.no_grad()
+def test_several_volumes_at_once_are_refused(a_tiny_generator: ThroughPlaneGenerator):
+    a_tiny_generator.halve_blocks()
+    with pytest.raises(RuntimeError):
+        a_tiny_generator.features(torch.rand(2, 1, 6, 12, 14), 1.0)
