@@ -59,12 +59,16 @@ def codes_in(tags: str) -> tuple[CodedConcept, CodedConcept]:
 
 def add_from_tags(segment: SegmentDescription, tags: str) -> None:
     """Give a segment what else its tags say: modifiers, region, the algorithm that drew it, what it is tracked by."""
+    from pydicom.config import IGNORE
+    from pydicom.uid import UID
+
     parts = [tag.partition(":") for tag in tags.split("|") if tag.startswith(_PREFIX)]
     named = {key.removeprefix(_PREFIX): value for key, _, value in parts if value}
     drawn_by, tracked_by = ([named.get(name, "") for name in names] for names in (_DRAWN_BY, _TRACKED_BY))
     if all(drawn_by) and drawn_by[0] in _BY_ALGORITHM:
-        segment.SegmentAlgorithmType, segment.SegmentAlgorithmName = drawn_by
-    if all(tracked_by):
+        segment.SegmentAlgorithmType, name = drawn_by
+        segment.SegmentAlgorithmName = name.replace("\\", "/")[:64]  # a backslash would make it several names
+    if all(tracked_by) and UID(tracked_by[1], IGNORE).is_valid:
         segment.TrackingID, segment.TrackingUID = tracked_by
     category, kind, modifier, region, region_modifier = _codes(tags)
     if category and kind and modifier:

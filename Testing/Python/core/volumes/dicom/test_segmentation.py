@@ -218,6 +218,17 @@ def test_the_algorithm_that_drew_a_segment_and_by_what_it_is_tracked_stay(tmp_pa
     assert liver.SegmentAlgorithmType == "MANUAL"
 
 
+def test_tags_that_dicom_cannot_hold_make_no_invalid_segmentation(tmp_path, a_series):
+    tags = f"DICOM.SegmentAlgorithmType:AUTOMATIC|DICOM.SegmentAlgorithmName:C:\\nets\\{'x' * 80}|"
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    given = replace(given, facts=given.facts | {"Segment1_Tags": f"{tags}DICOM.TrackingID:one|DICOM.TrackingUID:none|"})
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    _, lesion = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
+    assert lesion.SegmentAlgorithmName == "C:/nets/" + "x" * 56
+    assert "TrackingID" not in lesion
+    assert "TrackingUID" not in lesion
+
+
 def test_labels_that_no_floating_number_holds_stay_two_segments(tmp_path, a_series):
     """Numbers of structures in large atlases are of 64 bits."""
     grid = files.read(a_series).grid
