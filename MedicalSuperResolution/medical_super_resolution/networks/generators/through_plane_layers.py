@@ -27,8 +27,9 @@ class Stem(nn.Module):
     def forward(self, lr: Tensor, following: Tensor, sequence: Sequence) -> Tensor:
         """``following`` is the slice after the last of ``lr``; at the end of the volume, that last slice again."""
         if lr.shape[2]:
-            differences = CONTRAST * forward_differences(lr, following)
-            intensity = rectified(convolved_slices(self.intensity, lr))
+            precision = self.differences.weight.dtype  # differences are rounded, not the values
+            differences = (CONTRAST * forward_differences(lr, following)).to(precision)
+            intensity = rectified(convolved_slices(self.intensity, lr.to(precision)))
             weight = torch.sigmoid(mixed_channels(self.weigh, intensity))
         else:  # at the end of a stream
             differences = lr.expand(-1, 3, -1, -1, -1)
