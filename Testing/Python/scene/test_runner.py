@@ -128,7 +128,7 @@ def test_a_process_that_has_ended_between_two_runs_is_started_anew(an_engine, a_
     engine = an_engine("Path('pid').write_text(str(os.getpid())); finish()")
     engine.run(a_volume, EnhanceSettings())
     os.kill(child_id(temporary_folder), 9)
-    eventually(lambda: not is_alive(child_id(temporary_folder)))
+    eventually(lambda: not engine.has_process)  # all of its threads, not only the first
     assert engine.run(a_volume, EnhanceSettings()).report.model == "general"
     engine.close()
 
@@ -139,7 +139,7 @@ def test_a_process_that_ends_just_after_it_was_looked_at_is_started_anew(
     engine = an_engine("Path('pid').write_text(str(os.getpid())); finish()")
     engine.run(a_volume, EnhanceSettings())
     os.kill(child_id(temporary_folder), 9)
-    eventually(lambda: not is_alive(child_id(temporary_folder)))
+    eventually(lambda: not engine.has_process)  # all of its threads, not only the first
     monkeypatch.setattr(engine._worker, "has_ended", lambda: False)
     assert engine.run(a_volume, EnhanceSettings()).report.model == "general"
     engine.close()
