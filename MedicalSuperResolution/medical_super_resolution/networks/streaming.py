@@ -23,13 +23,18 @@ def runs_as_products(slices: Tensor) -> bool:
     return slices.device.type == "cpu" and len(slices) == 1 and not torch.is_grad_enabled()
 
 
+def by_rows(slices: Tensor) -> Tensor:
+    """(1, C, K, J, I) -> (K, J, I, C), without a copy."""
+    return slices.squeeze(0).permute(1, 2, 3, 0)
+
+
 def by_voxel(slices: Tensor) -> Tensor:
     """(1, C, K, J, I) -> (K * J * I, C), without a copy where the channels lie last in memory."""
-    return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1])
+    return by_rows(slices).flatten(0, 2)
 
 
 def slices_of(voxels: Tensor) -> Tensor:
-    """(K, J, I, C) -> (1, C, K, J, I), without a copy: back from `by_voxel`."""
+    """(K, J, I, C) -> (1, C, K, J, I), without a copy: back from `by_rows`."""
     return voxels.permute(3, 0, 1, 2)[None]
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..blocks import AttentionDenseBlock, FactorizedPair
-from ..streaming import convolved_slices, slices_of
-from .blocks import NarrowBlock, NarrowPair, by_rows, large_parts, pairs_of
+from ..blocks import AttentionDenseBlock, FactorizedPair, rectified
+from ..streaming import by_rows, convolved_slices, slices_of
+from .blocks import NarrowBlock, NarrowPair, large_parts, pairs_of
 
 
 def bfloat16_block(block: AttentionDenseBlock) -> NarrowBlock:
@@ -50,7 +50,7 @@ class InPlane(nn.Module):
         if not features.shape[2]:
             return features
         found = convolved_slices(self.convolution, features)
-        return functional.leaky_relu_(found, 0.2) if self.is_rectified else found
+        return rectified(found) if self.is_rectified else found
 
 
 class AlongSequence(nn.Module):

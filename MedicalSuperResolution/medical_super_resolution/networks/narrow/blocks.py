@@ -23,11 +23,6 @@ def large_parts(slices: Tensor) -> list[slice]:
     return row_parts(slices, _VOXELS_AT_ONCE)
 
 
-def by_rows(slices: Tensor) -> Tensor:
-    """(1, C, K, J, I) -> (K, J, I, C), without a copy."""
-    return slices.squeeze(0).permute(1, 2, 3, 0)
-
-
 class NarrowPair(nn.Module):
     """A `FactorizedPair` whose convolutions take rounded features.
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ..blocks import AttentionDenseBlock, FactorizedPair
-from ..streaming import WHOLE, slices_of
-from .blocks import NarrowBlock, NarrowPair, by_rows, large_parts, pairs_of
+from ..blocks import AttentionDenseBlock, FactorizedPair, rectified
+from ..streaming import WHOLE, by_rows, slices_of
+from .blocks import NarrowBlock, NarrowPair, large_parts, pairs_of
 from .integer_convolution import IntegerConvolution
 
 _LARGEST = 127
@@ -129,7 +128,7 @@ class InPlane(nn.Module):
             for part in large_parts(codes):
                 values = self._rows(one, part)
                 if self.is_rectified:
-                    values = _limited(functional.leaky_relu_(values, 0.2))
+                    values = _limited(rectified(values))
                 into[part] = values
         return slices_of(found)
 

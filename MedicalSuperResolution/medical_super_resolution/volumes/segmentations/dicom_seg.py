@@ -244,10 +244,15 @@ def _volume_of(layers: Sequence[Volume], values: Sequence[tuple[int, int]], fram
 
 def _named(facts: dict[str, str], layers: int) -> set[tuple[int, int]]:
     """Value and layer of each segment in the entries of a .seg.nrrd header, which can be empty."""
-    keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
-    texts = [(facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) for key in keys]
+    texts = _keys_by_value(facts)
     named = {(int(value), int(layer)) for value, layer in texts if value.isdecimal() and layer.isdecimal()}
     return {(value, layer) for value, layer in named if value and layer < layers}
+
+
+def _keys_by_value(facts: dict[str, str]) -> dict[tuple[str, str], str]:
+    """The key, such as Segment0, of each value and layer; where several have the same, the first."""
+    keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
+    return {(facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")): key for key in reversed(keys)}
 
 
 def _numbered(layer: Volume, values: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -281,9 +286,7 @@ def _description(number: int, place: int, value: int, facts: dict[str, str]) -> 
     """The segment of a label in one of the layers, each of which may count its labels from 1."""
     from highdicom.seg import SegmentDescription
 
-    wanted = str(value), str(place)
-    keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
-    key = next((key for key in keys if (facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) == wanted), "")
+    key = _keys_by_value(facts).get((str(value), str(place)), "")
     name = facts.get(f"{key}_Name", "").replace("\\", "/")
     tags = facts.get(f"{key}_Tags", "")
     category, kind = codes_in(tags)
