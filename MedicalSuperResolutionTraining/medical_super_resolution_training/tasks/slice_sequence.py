@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.networks.contracts import SequenceGenerator
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 from medical_super_resolution.physics.interpolation import apply_along_sequence, cubic_matrix
 
 from ..data.batch import SequenceBatch
@@ -18,9 +19,10 @@ from ..data.manifest import Entry
 from ..data.samplers.sequences import FACTOR_RANGE, PatchSampler
 from ..evaluation.cases import Case
 from .generator import GeneratorTask, Outputs, content_terms
+from .narrowing import can_narrow, narrow
 from .task import DiscriminatorInput, Prediction
 
-_PATCHES_SEEN = 64  # for 8-bit integers
+_PATCHES_SEEN = 64  # for the ranges of 8-bit integers, or the choice of channels
 
 
 class SliceSequenceTask(GeneratorTask[SequenceBatch]):
@@ -60,6 +62,13 @@ class SliceSequenceTask(GeneratorTask[SequenceBatch]):
         volumes = (_interpolated(batch), self.refine(network, batch).final, batch.hr)
         return tuple(volume.transpose(2, 3) for volume in volumes)
 
+    def take_weights(self, network: nn.Module, other: nn.Module, entries: list[Entry]) -> None:
+        """The weights of a larger generator are narrowed by its features of the volumes."""
+        if can_narrow(other, network):
+            narrow(cast("ThroughPlaneGenerator", other), cast("ThroughPlaneGenerator", network), self._seen(entries))
+        else:
+            super().take_weights(network, other, entries)
+
     def calibrate(self, network: nn.Module, entries: list[Entry], log: Callable[[str], object]) -> None:
         """Show the network some batches, whose features 8-bit integers will hold; none where a volume is gone."""
         if not isinstance(network, SequenceGenerator):
@@ -68,9 +77,14 @@ class SliceSequenceTask(GeneratorTask[SequenceBatch]):
             log("training volumes are gone, so the model cannot compute in 8-bit integers")
             return
         log(f"measuring ranges for 8-bit integers on {_PATCHES_SEEN} patches of the training volumes")
+        network.see_features(self._seen(entries))
+
+    def _seen(self, entries: list[Entry]) -> Iterator[tuple[Tensor, float]]:
+        """Thick patches of the volumes, with the width of their slice profile, to show to a network."""
         sampler = self.dataset(entries)
-        batches = (sampler.batch(step) for step in range(-(-_PATCHES_SEEN // self.recipe.batch_size)))
-        network.see_features((batch.lr, batch.profile_width) for batch in batches)
+        for step in range(-(-_PATCHES_SEEN // self.recipe.batch_size)):
+            batch = sampler.batch(step)
+            yield batch.lr, batch.profile_width
 
     def validation_case(self) -> Case | None:
         """The first factor of the recipe, along the slice axis."""

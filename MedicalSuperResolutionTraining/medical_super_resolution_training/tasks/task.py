@@ -87,6 +87,16 @@ class TrainingTask(ABC, Generic[BatchType]):
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write the file that is used afterwards."""
 
+    def take_weights(self, network: nn.Module, other: nn.Module, entries: list[Entry]) -> None:
+        """Give the network the weights of another, to start from; ``entries`` are the volumes of the run.
+
+        Raises
+        ------
+        RuntimeError
+            It is another kind of network, or of another size.
+        """
+        network.load_state_dict(other.state_dict())
+
     def calibrate(self, network: nn.Module, entries: list[Entry], log: Callable[[str], object]) -> None:
         """Complete the network, before its export, with what is measured on the volumes that it was trained on."""
 

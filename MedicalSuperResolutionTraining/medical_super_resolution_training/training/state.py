@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from medical_super_resolution.networks.discriminators import DISCRIMINATORS
 
 from ..config.recipe import Recipe
 from ..config.recipes import network_config
+from ..data.manifest import Entry
 from ..tasks import task_of
+from ..tasks.task import TrainingTask
 
 
 @dataclass(eq=False)
@@ -55,13 +58,16 @@ class TrainingState:
         return self.averaged.module
 
 
-def new_state(recipe: Recipe, device: str | torch.device) -> TrainingState:
-    """Fresh weights from the recipe's seed, or those of the model that it starts from."""
+def new_state(recipe: Recipe, device: str | torch.device, entries: Sequence[Entry] = ()) -> TrainingState:
+    """Fresh weights from the recipe's seed, or those of the model that it starts from.
+
+    ``entries`` are the volumes of the run, by which the weights of a larger model are narrowed.
+    """
     task = task_of(recipe)
     torch.manual_seed(recipe.seed)
     generator = in_memory_order(task.network()).to(device)
     if recipe.start_from:
-        _load_start_weights(generator, recipe)
+        _load_start_weights(task, generator, list(entries))
     if not recipe.has_adversarial_stage:
         for name in getattr(generator, "adversarial_weights", ()):
             generator.get_parameter(name).requires_grad_(False)
@@ -104,11 +110,12 @@ def _add_discriminator(state: TrainingState, recipe: Recipe, device: str | torch
     )
 
 
-def _load_start_weights(generator: nn.Module, recipe: Recipe) -> None:
-    """Copy the weights of the model to start from."""
+def _load_start_weights(task: TrainingTask[Any], generator: nn.Module, entries: list[Entry]) -> None:
+    """Take the weights of the model to start from."""
+    recipe = task.recipe
     model = load_model(recipe.start_from)
     try:
-        generator.load_state_dict(model.generator.state_dict())
+        task.take_weights(generator, model.generator, entries)
     except RuntimeError as problem:
         raise SettingsError(
             f"{Path(recipe.start_from).name} is another network ({model.generator_name}) or of another size than the"

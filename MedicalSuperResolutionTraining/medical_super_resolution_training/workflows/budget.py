@@ -73,7 +73,7 @@ def seconds_a_step(recipe: Recipe, entries: list[Entry], device: torch.device, *
     unmeasured = _UNMEASURED + READY_BATCHES * workers  # batches that are ready hide the time that they take
     measured = _MEASURED + -_MEASURED % max(1, workers)  # as many of each worker
     probe = _shortened(recipe, measured)
-    task, state = task_of(probe), new_state(probe, device)
+    task, state = task_of(probe), new_state(replace(probe, start_from=""), device)
     times: list[float] = []
 
     def note(state: TrainingState, terms: dict[str, torch.Tensor]) -> None:  # as after every step

@@ -82,7 +82,7 @@ def run_recipe(
     task = task_of(recipe)
     torch_device = local_device(pick_device(device))
     context = initialize(torch_device)
-    state = _initial_state(recipe, run, torch_device)
+    state = _initial_state(recipe, of_split(entries, "train"), run, torch_device)
     context.barrier()  # no process writes before all have searched for checkpoints
     if state.step >= recipe.steps:
         if context.is_first:
@@ -195,10 +195,10 @@ def _recipe_and_entries(
     return recipe, read_manifest(data)
 
 
-def _initial_state(recipe: Recipe, run: Path, device: torch.device) -> TrainingState:
+def _initial_state(recipe: Recipe, entries: list[Entry], run: Path, device: torch.device) -> TrainingState:
     """The state to train on: that of the newest checkpoint of the run, or a new one."""
     begun = holds_training(run)  # the checkpoint has all weights: the model that they started from may be gone
-    state = new_state(replace(recipe, start_from="") if begun else recipe, device)
+    state = new_state(replace(recipe, start_from="") if begun else recipe, device, entries)
     if warning := restore_newest(run, state):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
     return state

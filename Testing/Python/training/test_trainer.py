@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from medical_super_resolution.networks.generators.through_plane import ThroughPl
 from medical_super_resolution.objectives import losses
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
+from medical_super_resolution_training.tasks.narrowing import narrow
 from medical_super_resolution_training.tasks.task import DiscriminatorInput
 from medical_super_resolution_training.training import optimization
 from medical_super_resolution_training.training.adversarial import train_discriminator
@@ -333,6 +336,19 @@ def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
     )
     with pytest.raises(SettingsError, match=r"small.safetensors is another network \(srresnet\) or of another size"):
         new_state(larger, "cpu")
+
+
+def test_the_weights_of_a_larger_generator_are_narrowed(entries: list[Entry], a_recipe: Recipe, tmp_path: Path):
+    from medical_super_resolution.models import file as models
+
+    larger = replace(a_recipe, generator_config={**a_recipe.generator_config, "channels": 6})
+    large = new_state(larger, "cpu").average
+    models.save(tmp_path / "large.safetensors", "through-plane", large, {})
+    state = new_state(replace(a_recipe, start_from=str(tmp_path / "large.safetensors")), "cpu", entries)
+    sampler, narrowed = task_of(a_recipe).dataset(entries), task_of(a_recipe).network()
+    batches = [sampler.batch(step) for step in range(64 // a_recipe.batch_size)]
+    narrow(large, narrowed, ((batch.lr, batch.profile_width) for batch in batches))
+    torch.testing.assert_close(state.generator.state_dict(), narrowed.state_dict(), rtol=0, atol=0)
 
 
 def test_the_sampler_fits_the_generator(entries, a_recipe: Recipe):
