@@ -7,7 +7,7 @@ overlays, and all that describes the source's own pixels stay behind.
 from __future__ import annotations
 
 CT, MR, PET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"
-STORAGE_CLASSES = {CT: "CT", MR: "MR", PET: "PT"}  # with the modality each of them stores
+STORAGE_CLASSES = {CT: "CT", MR: "MR", PET: "PT"}  # with the modality that each of them usually stores
 
 _PATIENT = """
     SpecificCharacterSet TimezoneOffsetFromUTC PatientName PatientID IssuerOfPatientID PatientBirthDate PatientSex
@@ -21,8 +21,8 @@ _STUDY = """
     FrameOfReferenceUID PositionReferenceIndicator
 """
 _SERIES_AND_EQUIPMENT = """
-    BodyPartExamined Laterality PatientPosition ProtocolName Manufacturer ManufacturerModelName InstitutionName
-    StationName DeviceSerialNumber SoftwareVersions ContributingEquipmentSequence
+    Modality BodyPartExamined Laterality PatientPosition ProtocolName Manufacturer ManufacturerModelName
+    InstitutionName StationName DeviceSerialNumber SoftwareVersions ContributingEquipmentSequence
 """
 _IMAGE = """
     BurnedInAnnotation RecognizableVisualFeatures LossyImageCompression LossyImageCompressionRatio

@@ -116,7 +116,8 @@ def series_header(
         state_position(header)
     now = datetime.now(_time_zone(header))
     header.SOPClassUID = storage_class
-    header.Modality = attributes.STORAGE_CLASSES[storage_class]
+    if "Modality" not in header:
+        header.Modality = attributes.STORAGE_CLASSES[storage_class]
     header.SeriesInstanceUID = generate_uid(prefix=None)
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = generate_uid(prefix=None)

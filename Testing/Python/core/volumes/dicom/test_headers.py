@@ -157,6 +157,19 @@ def test_the_side_of_the_body_and_the_meaning_of_the_pixels_are_those_of_the_sou
     assert list(header.ImageType) == ["DERIVED", "SECONDARY", "PHASE MAP"]
 
 
+@pytest.mark.parametrize(("kind", "stated", "kept"), [("CT", "MG", "MG"), ("PT", "NM", "NM"), ("CT", "", "CT")])
+def test_the_modality_is_that_of_the_source_and_not_of_its_kind_of_file(
+    tmp_path: Path, kind: str, stated: str, kept: str
+):
+    """As breast tomosynthesis in files of CT, whose values are no Hounsfield units."""
+
+    def change(header: pydicom.Dataset, k: int) -> None:
+        header.Modality = stated
+
+    derived = prepared(tmp_path, kind, change=change).write()
+    assert {header.Modality for header in derived.headers} == {kept}
+
+
 @pytest.mark.parametrize("kind", ["CT", "MR"])
 def test_no_derived_series_is_monochrome1_whose_values_some_readers_turn_over(tmp_path: Path, kind: str):
     derived = prepared(tmp_path, kind, change=of_white_air).write()
