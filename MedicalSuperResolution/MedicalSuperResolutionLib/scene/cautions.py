@@ -90,10 +90,11 @@ def cautions(
                 factor=factor, limit=_FAR_FACTOR
             )
         )
-    if volume.modality is not None and volume.modality not in _TRAINED_ON:
-        found.append(
-            _("The model was trained on CT and MR, not on {modality}.").format(modality=volume.modality.upper())
-        )
+    untrained = dicom_source.other_modality(node)
+    if volume.modality is not None:
+        untrained = "" if volume.modality in _TRAINED_ON else volume.modality.upper()
+    if untrained:
+        found.append(_("The model was trained on CT and MR, not on {modality}.").format(modality=untrained))
     return found + _about_gaps_and_padding(volume, planned.source.through_plane_spacing_mm)
 
 

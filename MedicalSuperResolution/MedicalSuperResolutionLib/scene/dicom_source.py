@@ -44,6 +44,12 @@ def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     return MODALITY_OF_DICOM.get(name.strip()) if name else _modality_of_files(node)
 
 
+def other_modality(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """DICOM's name of a modality that `modality` does not know, such as "MG"; empty if there is none."""
+    name = (_stated_modality(node) or _value(node, _MODALITY)).strip()
+    return "" if name in MODALITY_OF_DICOM else name
+
+
 def _stated_modality(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """DICOM's name of the modality that Slicer's reader, a script or the user has stated; empty where none has."""
     hierarchy, item = _hierarchy_item(node)

@@ -16,6 +16,7 @@ from medical_super_resolution.inference.planning import plan  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene.cautions import cautions  # noqa: E402
+from MedicalSuperResolutionLib.scene.dicom_source import state_modality  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import result_name, volume_from_node, write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, save_bundle  # noqa: E402
 
@@ -163,6 +164,21 @@ def test_padding_of_a_ct_and_a_modality_that_no_model_has_seen_are_cautions(a_vo
     assert cautions(a_volume_node, replace(a_volume, array=padded, modality="mr"), planned) == []
     (caution,) = cautions(a_volume_node, replace(a_volume, modality="pet"), planned)
     assert caution == "The model was trained on CT and MR, not on PET."
+
+
+def test_a_modality_of_dicom_that_no_model_has_seen_is_a_caution_until_another_is_stated(a_volume_node):
+    """Breast tomosynthesis and tomography of the eye, which are refined by their values."""
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_volume_node)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MG")
+
+    def said() -> list[str]:
+        volume = volume_from_node(a_volume_node)
+        return cautions(a_volume_node, volume, plan(volume.grid, EnhanceSettings(factor=2)))
+
+    assert said() == ["The model was trained on CT and MR, not on MG."]
+    state_modality(a_volume_node, "mr")
+    assert said() == []
 
 
 def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):

@@ -111,8 +111,22 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         padding,
         sheared_grid=_tilted_grid(stack, len(array)),
         measured=measured,
-        notes=(*series.notes, *stack.notes, *about_rescaling(stack.frames), *about_phase(stack.frames[0]), *notes),
+        notes=(
+            *series.notes,
+            *_about_modality(series.modality),
+            *stack.notes,
+            *about_rescaling(stack.frames),
+            *about_phase(stack.frames[0]),
+            *notes,
+        ),
     )
+
+
+def _about_modality(name: str) -> list[str]:
+    """A note about a modality of DICOM that settings do not know, and so no model either."""
+    if not name or name in MODALITY_OF_DICOM:
+        return []
+    return [f"the series has the modality {name}, which is neither CT nor MR; look at the result with care"]
 
 
 def files_of_series(path: Path, selection: Selection = _ANY) -> list[Path]:

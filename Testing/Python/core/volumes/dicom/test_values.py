@@ -102,6 +102,17 @@ def test_a_ct_in_another_unit_than_hounsfield_units_is_not_refined_as_one(
     assert files.read(save(frames, tmp_path / "frames" / "ct.dcm")).modality == modality
 
 
+@pytest.mark.parametrize(
+    ("modality", "is_noted"), [("MG", True), ("OPT", True), ("CT", False), ("US", False), ("", False)]
+)
+def test_a_modality_that_has_no_warning_of_its_own_is_noted(
+    tmp_path: Path, stored: np.ndarray, modality: str, *, is_noted: bool
+):
+    """Breast tomosynthesis and tomography of the eye, which are refined by their values as MR is."""
+    note = f"the series has the modality {modality}, which is neither CT nor MR; look at the result with care"
+    assert (note in files.read(write_images(tmp_path / "scan", stored, modality=modality)).notes) == is_noted
+
+
 def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
     def change(header: Dataset, k: int) -> None:
         header.RescaleSlope, header.RescaleIntercept = int(k != 2), -1024
