@@ -92,7 +92,7 @@ def describe_pixels(header: Dataset, encoding: Encoding, storage_class: str) -> 
         header.RescaleSlope = decimal_string(encoding.slope)
     if storage_class == MR and encoding.rescales:
         header.RescaleType = "US"  # unspecified units, as always in MR
-    if storage_class == CT and not header.get("RescaleType"):
+    if storage_class == CT and header.Modality == "CT" and not header.get("RescaleType"):
         header.RescaleType = "HU"
 
 

@@ -170,6 +170,18 @@ def test_the_modality_is_that_of_the_source_and_not_of_its_kind_of_file(
     assert {header.Modality for header in derived.headers} == {kept}
 
 
+@pytest.mark.parametrize(("modality", "unit"), [("CT", "HU"), ("MG", None)])
+def test_files_of_ct_without_a_unit_are_in_hounsfield_units_only_if_they_are_of_a_ct(
+    tmp_path: Path, modality: str, unit: str | None
+):
+    def change(header: pydicom.Dataset, k: int) -> None:
+        header.Modality = modality
+        del header.RescaleType
+
+    derived = prepared(tmp_path, "CT", change=change).write()
+    assert {header.get("RescaleType") for header in derived.headers} == {unit}
+
+
 @pytest.mark.parametrize("kind", ["CT", "MR"])
 def test_no_derived_series_is_monochrome1_whose_values_some_readers_turn_over(tmp_path: Path, kind: str):
     derived = prepared(tmp_path, kind, change=of_white_air).write()
