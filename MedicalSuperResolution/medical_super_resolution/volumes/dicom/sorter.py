@@ -245,7 +245,7 @@ def _problem(file: DicomFile) -> str:
         )
     if whole(header, "NumberOfFrames", 1) > 1 and "PerFrameFunctionalGroupsSequence" not in header:
         kind = _MULTI_FRAME_KINDS.get(modality, "a multi-frame file without the positions of its frames")
-        return f"is {kind}; it cannot be refined as a volume: convert it to NIfTI first"
+        return f"is {kind}; it cannot be refined as it is: if it is a volume, convert it to NIfTI first"
     if is_parametric_map(header) and not all(map(has_real_world_slope, frames_of(file))):
         return "is a parametric map without a RealWorldValueSlope, as with a table of values; convert it to NIfTI first"
     return ""

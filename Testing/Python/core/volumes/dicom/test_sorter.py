@@ -539,7 +539,9 @@ def test_kinds_that_are_no_stack_are_named(tmp_path: Path, stored: np.ndarray, s
 def test_frames_without_places_are_refused_in_words(tmp_path: Path, stored: np.ndarray, modality: str, words: str):
     made = image(stored, (0, 0, 0), modality=modality, NumberOfFrames=6)
     save(made, tmp_path / "scan" / "all.dcm")
-    assert words in refusal(tmp_path / "scan")
+    message = refusal(tmp_path / "scan")
+    assert words in message
+    assert message.endswith("if it is a volume, convert it to NIfTI first")  # of a film, NIfTI would make one
 
 
 def test_a_series_without_places_is_refused_with_its_kind_and_what_to_do(tmp_path: Path, stored: np.ndarray):
