@@ -34,11 +34,10 @@ def even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | Non
         More than a single slice is missing somewhere, or many are missing.
     """
     steps = np.diff(places)
-    base = _finest_step(steps)
-    numbers = np.concatenate([[0], np.cumsum(np.rint(steps / base))])
+    base = finest_step(steps)
+    numbers = numbered(places, base)
     distance, first = np.polyfit(numbers, places, 1)
-    tolerance = min(max(_UNEVEN * distance, ROUNDED_MM), distance / 4)
-    is_near = float(np.abs(first + distance * numbers - places).max()) <= tolerance
+    is_near = float(np.abs(first + distance * numbers - places).max()) <= tolerance_mm(distance)
     are_multiples = is_near and bool(np.diff(numbers).all())
     count = int(numbers[-1]) + 1
     if are_multiples and count == len(places):
@@ -57,7 +56,17 @@ def even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | Non
     return float(distance), distance * np.arange(count), (note,)
 
 
-def _finest_step(steps: np.ndarray) -> float:
+def numbered(places: np.ndarray, base: float) -> np.ndarray:
+    """(K,) how many slice distances of about ``base`` mm each of the ascending places lies from the first."""
+    return np.concatenate([[0], np.cumsum(np.rint(np.diff(places) / base))])
+
+
+def tolerance_mm(distance: float) -> float:
+    """How far a slice may lie from its even place, for a slice distance in mm."""
+    return min(max(_UNEVEN * distance, ROUNDED_MM), distance / 4)
+
+
+def finest_step(steps: np.ndarray) -> float:
     """The mean of the smallest steps that are alike; a single small one, as where two zones overlap, is passed over."""
     alike = _ALIKE if steps.max() > _JITTER * steps.min() else _JITTER
     for smallest in np.sort(steps):

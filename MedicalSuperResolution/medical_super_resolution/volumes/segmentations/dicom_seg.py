@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from ...system.identity import __version__
 from ..dicom.images.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
+from .stacking import state_distance
 from .terminology import add_from_tags, codes_in, tags_of
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # of bits or fractions, and of label maps
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _KJI = [2, 1, 0, 3]  # columns of (i, j, k, 1) in the order of the array
+_ANYWHERE = math.inf  # highdicom need not check the places of the slices again
 _HALF = 0.5  # of a voxel that belongs to a segment, or of its probability
 _SERIES_NUMBER = 9101
 _UTF_8 = "ISO_IR 192"  # the source's character set may lack the names of segments, or be none that highdicom knows
@@ -70,10 +73,13 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
     """
     check_highdicom()
     import highdicom
+    from pydicom import dcmread
 
     try:
         with quietly():
-            found = highdicom.seg.segread(path)
+            dataset = dcmread(path)
+            state_distance(dataset)
+            found = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
             layers, place = _layers(found)
             facts = _facts(found, layers)
     except (*UNREADABLE, RuntimeError, sqlite3.Error) as problem:  # highdicom keeps a table of the frames
@@ -95,7 +101,7 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
         with suppress(RuntimeError):  # they overlap
             return _label_map(found)  # each segment alone takes time for the frames of all
     for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
-        volume = found.get_volume(segment_numbers=[number])
+        volume = found.get_volume(segment_numbers=[number], atol=_ANYWHERE)
         mask = volume.array[..., 0] >= _HALF
         for layer in layers:
             if not layer[mask].any():
@@ -109,7 +115,7 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
 
 def _label_map(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     """The same of segments that do not overlap; highdicom takes numbers above 255 modulo 256 one at a time."""
-    volume = found.get_volume(combine_segments=True, dtype=np.uint16)
+    volume = found.get_volume(combine_segments=True, dtype=np.uint16, atol=_ANYWHERE)
     described = {0, found.get("PixelPaddingValue", 0), *found.segment_numbers}
     if not set(np.unique(volume.array)) <= described:
         raise ValueError("voxels of a segment that is not described, which would be left out")

@@ -108,6 +108,48 @@ def test_segments_of_other_programs_are_read(tmp_path, a_series, kind):
     np.testing.assert_array_equal(layer.array, masks[..., 0] + 2 * masks[..., 1])
 
 
+def a_series_at(places_mm: Sequence[Sequence[float]], folder: Path) -> Path:
+    """A folder with a CT series of 10x12 voxels, whose slices begin at these places, in LPS."""
+
+    def placed(header: pydicom.Dataset, k: int) -> None:
+        header.ImagePositionPatient = [f"{value:.10g}" for value in places_mm[k]]
+
+    write_source(folder, np.zeros((len(places_mm), 12, 10), np.uint16), change=placed)
+    return folder
+
+
+def in_most_slices(count: int) -> np.ndarray:
+    array = np.zeros((count, 12, 10), np.uint8)
+    array[1:-1, 3:8, 2:6], array[2:-2, 6:10, 3:7] = 1, 2
+    return array
+
+
+@pytest.mark.parametrize("distance_mm", [5, 1.25, 0.625])
+def test_segments_on_slices_whose_places_have_one_digit_are_read(tmp_path, distance_mm):
+    """The scan is read, too; highdicom alone takes the smallest distance for that of all."""
+    series = a_series_at([(-100, -120, round(33.2 + distance_mm * k, 1)) for k in range(24)], tmp_path / "scan")
+    write_of_another_program(in_most_slices(24), "BINARY", (1, 2), series, tmp_path / "seg.dcm")
+    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(series).grid).layers
+    np.testing.assert_array_equal(layer.array, in_most_slices(24))
+
+
+@pytest.mark.parametrize("stated", [None, 4, 10])
+def test_slices_of_a_segmentation_lie_at_their_places_and_not_where_a_wrong_distance_says(tmp_path, a_series, stated):
+    write_of_another_program(in_most_slices(5), "BINARY", (1, 2), a_series, tmp_path / "seg.dcm")
+    given = pydicom.dcmread(tmp_path / "seg.dcm")
+    given.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = stated
+    given.save_as(tmp_path / "seg.dcm")
+    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid).layers
+    np.testing.assert_array_equal(layer.array, in_most_slices(5))
+
+
+def test_a_segmentation_on_slices_that_lie_anywhere_is_refused(tmp_path):
+    series = a_series_at([(-100, -120, height) for height in (0, 5, 10, 17, 24)], tmp_path / "scan")
+    write_of_another_program(in_most_slices(5), "BINARY", (1, 2), series, tmp_path / "seg.dcm")
+    with pytest.raises(VolumeError, match="not a volume"):
+        segmentations.read(tmp_path / "seg.dcm")
+
+
 def test_voxels_of_a_label_map_of_many_segments_keep_their_numbers(tmp_path, a_series):
     array = np.arange(5 * 12 * 10, dtype=np.uint16).reshape(5, 12, 10)
     write_of_another_program(array, "LABELMAP", range(1, 600), a_series, tmp_path / "seg.dcm")

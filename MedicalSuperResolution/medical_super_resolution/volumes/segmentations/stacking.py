@@ -1,0 +1,47 @@
+"""Slices of a DICOM SEG: highdicom stacks them by the distance that the file states, which can be missing or wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..dicom.places import finest_step, numbered, tolerance_mm
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+def state_distance(found: Dataset) -> None:
+    """State the distance of the slices in a DICOM SEG, by their places.
+
+    Raises
+    ------
+    ValueError
+        They do not lie evenly on a line.
+    """
+    shared, frames = found.SharedFunctionalGroupsSequence[0], found.PerFrameFunctionalGroupsSequence
+    measures = [group.PixelMeasuresSequence[0] for group in (shared, *frames) if "PixelMeasuresSequence" in group]
+    orientation = next(
+        group.PlaneOrientationSequence[0] for group in (shared, *frames) if "PlaneOrientationSequence" in group
+    )
+    normal = np.cross(*np.reshape(orientation.ImageOrientationPatient, (2, 3)).astype(float))
+    placed = [group if "PlanePositionSequence" in group else shared for group in frames]
+    positions = np.array([group.PlanePositionSequence[0].ImagePositionPatient for group in placed], float)
+    heights, first_frames = np.unique((positions @ normal).round(3), return_index=True)
+    step = _step(heights, positions[first_frames], normal, abs(float(measures[0].get("SpacingBetweenSlices") or 0)))
+    for one in measures:
+        one.SpacingBetweenSlices = f"{step @ normal:.10g}"
+
+
+def _step(heights: np.ndarray, positions: np.ndarray, normal: np.ndarray, stated: float) -> np.ndarray:
+    """(3,) from slice to slice, by the stated distance if it fits their places."""
+    if len(heights) == 1:
+        return (stated or 1) * normal
+    for base in (stated, finest_step(np.diff(heights))):
+        numbers = numbered(heights, base) if base else np.zeros(len(heights))
+        if np.diff(numbers).all():
+            step, first = np.polyfit(numbers, positions, 1)
+            if np.abs(first + np.outer(numbers, step) - positions).max() <= tolerance_mm(float(step @ normal)):
+                return step
+    raise ValueError("the slices do not lie evenly on a line")
