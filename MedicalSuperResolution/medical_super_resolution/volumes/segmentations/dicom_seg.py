@@ -78,9 +78,10 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
     try:
         with quietly():
             dataset = dcmread(path)
-            state_distance(dataset)
+            step = state_distance(dataset)
             found = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
             layers, place = _layers(found)
+            place[:3, 0] = step * np.sign(step @ place[:3, 0])  # tilted slices are not along their normal
             facts = _facts(found, layers)
     except (*UNREADABLE, RuntimeError, sqlite3.Error) as problem:  # highdicom keeps a table of the frames
         raise VolumeError(f"{path} cannot be read as a DICOM segmentation; it is damaged or not a volume") from problem
@@ -101,7 +102,7 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
         with suppress(RuntimeError):  # they overlap
             return _label_map(found)  # each segment alone takes time for the frames of all
     for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
-        volume = found.get_volume(segment_numbers=[number], atol=_ANYWHERE)
+        volume = found.get_volume(segment_numbers=[number], atol=_ANYWHERE, perpendicular_tol=_ANYWHERE)
         mask = volume.array[..., 0] >= _HALF
         for layer in layers:
             if not layer[mask].any():
@@ -115,7 +116,7 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
 
 def _label_map(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     """The same of segments that do not overlap; highdicom takes numbers above 255 modulo 256 one at a time."""
-    volume = found.get_volume(combine_segments=True, dtype=np.uint16, atol=_ANYWHERE)
+    volume = found.get_volume(combine_segments=True, dtype=np.uint16, atol=_ANYWHERE, perpendicular_tol=_ANYWHERE)
     described = {0, found.get("PixelPaddingValue", 0), *found.segment_numbers}
     if not set(np.unique(volume.array)) <= described:
         raise ValueError("voxels of a segment that is not described, which would be left out")

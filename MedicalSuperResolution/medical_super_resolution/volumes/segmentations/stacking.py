@@ -1,4 +1,4 @@
-"""Slices of a DICOM SEG: highdicom stacks them by the distance that the file states, which can be missing or wrong."""
+"""Slices of a DICOM SEG: highdicom stacks them by the distance that the file states, and straight; they may differ."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..dicom.places import finest_step, numbered, tolerance_mm
+from ..dicom.places import ROUNDED_MM, finest_step, numbered, tolerance_mm
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def state_distance(found: Dataset) -> None:
+def state_distance(found: Dataset) -> np.ndarray:
     """State the distance of the slices in a DICOM SEG, by their places.
+
+    Returns
+    -------
+    numpy.ndarray
+        (3,) from one slice to the next in mm, LPS; of tilted slices not along their normal.
 
     Raises
     ------
@@ -32,6 +37,7 @@ def state_distance(found: Dataset) -> None:
     step = _step(heights, positions[first_frames], normal, abs(float(measures[0].get("SpacingBetweenSlices") or 0)))
     for one in measures:
         one.SpacingBetweenSlices = f"{step @ normal:.10g}"
+    return step
 
 
 def _step(heights: np.ndarray, positions: np.ndarray, normal: np.ndarray, stated: float) -> np.ndarray:
@@ -43,5 +49,7 @@ def _step(heights: np.ndarray, positions: np.ndarray, normal: np.ndarray, stated
         if np.diff(numbers).all():
             step, first = np.polyfit(numbers, positions, 1)
             if np.abs(first + np.outer(numbers, step) - positions).max() <= tolerance_mm(float(step @ normal)):
-                return step
+                straight = step @ normal * normal
+                is_straight = np.linalg.norm(step - straight) * numbers[-1] <= 2 * ROUNDED_MM
+                return straight if is_straight else step
     raise ValueError("the slices do not lie evenly on a line")

@@ -124,6 +124,12 @@ def in_most_slices(count: int) -> np.ndarray:
     return array
 
 
+def middle_mm(labels: Volume) -> np.ndarray:
+    """(3,) in RAS, of the voxels with the label 1."""
+    middle_kji = np.argwhere(labels.array == 1).mean(axis=0)
+    return (labels.grid.ijk_to_ras @ [*middle_kji[::-1], 1])[:3]
+
+
 @pytest.mark.parametrize("distance_mm", [5, 1.25, 0.625])
 def test_segments_on_slices_whose_places_have_one_digit_are_read(tmp_path, distance_mm):
     """The scan is read, too; highdicom alone takes the smallest distance for that of all."""
@@ -141,6 +147,27 @@ def test_slices_of_a_segmentation_lie_at_their_places_and_not_where_a_wrong_dist
     given.save_as(tmp_path / "seg.dcm")
     (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid).layers
     np.testing.assert_array_equal(layer.array, in_most_slices(5))
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
+@pytest.mark.parametrize("aside_mm", [0.2, -1.5])
+def test_segments_on_tilted_slices_lie_where_those_of_the_scan_do(tmp_path, kind, aside_mm):
+    """Of a tilted gantry; highdicom alone refuses large angles and straightens small ones."""
+    places = [(-100, -120 + aside_mm * k, 30 + 5 * k) for k in range(9)]
+    series, array = a_series_at(places, tmp_path / "scan"), in_most_slices(9)
+    given = np.stack([array == 1, array == 2], -1).astype(np.float32) if kind == "FRACTIONAL" else array
+    write_of_another_program(given, kind, (1, 2), series, tmp_path / "seg.dcm")
+    found, scan = segmentations.read(tmp_path / "seg.dcm"), files.read(series)
+    (layer,) = found.refined(scan.sheared_grid).layers
+    np.testing.assert_array_equal(layer.array, array)
+    (straight,) = found.refined(scan.grid.refined("k", 5)).layers
+    np.testing.assert_allclose(middle_mm(straight)[:2], middle_mm(Volume(array, scan.sheared_grid))[:2], atol=0.3)
+
+
+def test_slices_whose_places_are_rounded_sideways_are_not_tilted(tmp_path):
+    series = a_series_at([(-100, -120 + 0.1 * (k > 2), 30 + 1.25 * k) for k in range(5)], tmp_path / "scan")
+    write_of_another_program(in_most_slices(5), "BINARY", (1, 2), series, tmp_path / "seg.dcm")
+    assert not segmentations.read(tmp_path / "seg.dcm").grid.is_sheared
 
 
 def test_a_segmentation_on_slices_that_lie_anywhere_is_refused(tmp_path):
