@@ -34,7 +34,11 @@ def state_distance(found: Dataset) -> np.ndarray:
     placed = [group if "PlanePositionSequence" in group else shared for group in frames]
     positions = np.array([group.PlanePositionSequence[0].ImagePositionPatient for group in placed], float)
     heights, first_frames = np.unique((positions @ normal).round(3), return_index=True)
-    step = _step(heights, positions[first_frames], normal, abs(float(measures[0].get("SpacingBetweenSlices") or 0)))
+    distance, thickness = (float(measures[0].get(key) or 0) for key in ("SpacingBetweenSlices", "SliceThickness"))
+    if len(heights) == 1:
+        step = (abs(distance) or thickness or 1) * normal
+    else:
+        step = _step(heights, positions[first_frames], normal, abs(distance))
     for one in measures:
         one.SpacingBetweenSlices = f"{step @ normal:.10g}"
     return step
@@ -42,8 +46,6 @@ def state_distance(found: Dataset) -> np.ndarray:
 
 def _step(heights: np.ndarray, positions: np.ndarray, normal: np.ndarray, stated: float) -> np.ndarray:
     """(3,) from slice to slice, by the stated distance if it fits their places."""
-    if len(heights) == 1:
-        return (stated or 1) * normal
     for base in (stated, finest_step(np.diff(heights))):
         numbers = numbered(heights, base) if base else np.zeros(len(heights))
         if np.diff(numbers).all():

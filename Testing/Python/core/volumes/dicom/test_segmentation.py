@@ -170,6 +170,18 @@ def test_slices_whose_places_are_rounded_sideways_are_not_tilted(tmp_path):
     assert not segmentations.read(tmp_path / "seg.dcm").grid.is_sheared
 
 
+@pytest.mark.parametrize(("stated", "expected_mm"), [(5, 5), (None, 4)])
+def test_a_segmentation_of_one_slice_without_a_distance_is_as_thick_as_that(tmp_path, a_series, stated, expected_mm):
+    array = np.zeros((5, 12, 10), np.uint8)
+    array[2, 3:8, 2:6] = 1
+    write_of_another_program(array, "BINARY", (1,), a_series, tmp_path / "seg.dcm")
+    given = pydicom.dcmread(tmp_path / "seg.dcm")
+    given.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = stated
+    given.save_as(tmp_path / "seg.dcm")
+    grid = segmentations.read(tmp_path / "seg.dcm").grid
+    assert (grid.shape_kji[0], grid.spacing_mm("k")) == (1, pytest.approx(expected_mm))
+
+
 def test_a_segmentation_on_slices_that_lie_anywhere_is_refused(tmp_path):
     series = a_series_at([(-100, -120, height) for height in (0, 5, 10, 17, 24)], tmp_path / "scan")
     write_of_another_program(in_most_slices(5), "BINARY", (1, 2), series, tmp_path / "seg.dcm")
