@@ -22,6 +22,7 @@ from .terminology import add_from_tags, codes_in, tags_of
 if TYPE_CHECKING:
     from highdicom.color import CIELabColor
     from highdicom.seg import Segmentation, SegmentDescription
+    from pydicom import Dataset
 
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # of bits or fractions, and of label maps
 _PREAMBLE, _MAGIC = 128, b"DICM"
@@ -67,7 +68,7 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
     Raises
     ------
     VolumeError
-        The file is damaged or not made of parallel slices.
+        The file is damaged, not made of parallel slices, or a part of a concatenation.
     SettingsError
         highdicom is not installed.
     """
@@ -78,6 +79,7 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
     try:
         with quietly():
             dataset = dcmread(path)
+            _check_whole(dataset, path)
             step = state_distance(dataset)
             found = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
             layers, place = _layers(found)
@@ -87,6 +89,16 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
         raise VolumeError(f"{path} cannot be read as a DICOM segmentation; it is damaged or not a volume") from problem
     grid = Grid((layers[0].shape[0], layers[0].shape[1], layers[0].shape[2]), LPS_TO_RAS @ place[:, _KJI], "k")
     return tuple(Volume(layer, grid) for layer in layers), facts
+
+
+def _check_whole(dataset: Dataset, path: Path) -> None:
+    """Refuse a file with some of the frames of a segmentation."""
+    if "ConcatenationUID" in dataset and dataset.get("InConcatenationTotalNumber") != 1:
+        number, total = (dataset.get(f"InConcatenation{key}", "?") for key in ("Number", "TotalNumber"))
+        raise VolumeError(
+            f"{path} holds only some slices of a DICOM segmentation: it is part {number} of {total} of a concatenation;"
+            " export the segmentation in one file, or merge its parts first"
+        )
 
 
 def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -180,6 +181,21 @@ def test_a_segmentation_of_one_slice_without_a_distance_is_as_thick_as_that(tmp_
     given.save_as(tmp_path / "seg.dcm")
     grid = segmentations.read(tmp_path / "seg.dcm").grid
     assert (grid.shape_kji[0], grid.spacing_mm("k")) == (1, pytest.approx(expected_mm))
+
+
+@pytest.mark.parametrize(("total", "named"), [(2, "part 1 of 2"), (None, "part 1 of ?")])
+def test_one_of_several_files_of_a_segmentation_is_not_taken_for_the_whole(tmp_path, a_series, total, named):
+    write_of_another_program(in_most_slices(5), "BINARY", (1, 2), a_series, tmp_path / "seg.dcm")
+    part = pydicom.dcmread(tmp_path / "seg.dcm")
+    part.ConcatenationUID, part.InConcatenationNumber, part.ConcatenationFrameOffsetNumber = f"{ROOT}.63", 1, 0
+    if total:
+        part.InConcatenationTotalNumber = total
+    part.save_as(tmp_path / "part.dcm")
+    with pytest.raises(VolumeError, match=re.escape(named)):
+        segmentations.read(tmp_path / "part.dcm")
+    part.InConcatenationTotalNumber = 1
+    part.save_as(tmp_path / "whole.dcm")
+    assert segmentations.read(tmp_path / "whole.dcm") == segmentations.read(tmp_path / "seg.dcm")
 
 
 def test_a_segmentation_on_slices_that_lie_anywhere_is_refused(tmp_path):
