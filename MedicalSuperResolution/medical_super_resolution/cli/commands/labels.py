@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..settings import add_progress
-from ..terminal import progress_of_kind
+from ..settings import add_progress, selection_of
+from ..terminal import progress_of_kind, show_warnings
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...volumes.dicom.reader import Selection
     from ...volumes.grid import Grid
     from ...volumes.segmentations.files import Segmentation
     from ...volumes.volume import Volume
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read, refine, write."""
+    from ...volumes.dicom.reader import Selection
     from ...volumes.io import files, writers
     from ...volumes.segmentations import files as segmentations
 
@@ -44,6 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     segmentation = segmentations.read(chosen.segmentation)
     images = images_of(chosen.like)
     segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite, images=images)
+    _warn_of_another_frame(chosen.segmentation, chosen.like, Selection())
     image = files.read(chosen.like) if chosen.snap else None
     refined = segmentation.refined(_grid_of(chosen.like, image), progress_of_kind(chosen.progress), image=image)
     write_labels(refined, chosen.output, overwrite=chosen.overwrite, quiet=chosen.progress == "none", images=images)
@@ -75,7 +78,24 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation:
     segmentation = segmentations.read(source)
     to_be_a_series = [chosen.output] if formats.suffix_of(chosen.output) is None else []
     segmentations.check_output(segmentation, output, overwrite=chosen.overwrite, images=to_be_a_series)
+    _warn_of_another_frame(source, chosen.input, selection_of(chosen, chosen.input))
     return segmentation
+
+
+def _warn_of_another_frame(segmentation: Path, scan: Path, selection: Selection) -> None:
+    """Say that a DICOM SEG and a DICOM series are not known to lie over each other."""
+    from ...volumes.dicom.reader import files_of_series
+    from ...volumes.io.formats import is_series
+    from ...volumes.segmentations.dicom_seg import is_dicom_segmentation, share_frame_of_reference
+
+    if not is_dicom_segmentation(segmentation) or not is_series(scan) or is_dicom_segmentation(scan):
+        return
+    if not share_frame_of_reference(segmentation, files_of_series(scan, selection)[0]):
+        warning = (
+            "the segmentation and the scan are of different frames of reference, so they may lie in different places;"
+            " check that it fits, or take one that was drawn on this scan"
+        )
+        show_warnings([warning])
 
 
 def write_labels(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import VolumeError, optional
 from ...system.identity import __version__
-from ..dicom.images.header import UNREADABLE, quietly
+from ..dicom.images.header import UNREADABLE, quietly, text
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
 from .stacking import state_distance
@@ -49,6 +49,16 @@ def is_dicom_segmentation(path: Path) -> bool:
             return str(header.get("SOPClassUID", "")) in _STORAGE
     except UNREADABLE:
         return False
+
+
+def share_frame_of_reference(*paths: Path) -> bool:
+    """Whether no two DICOM files name different frames of reference, the systems in which their positions are given."""
+    from pydicom import dcmread
+
+    tag = "FrameOfReferenceUID"
+    with quietly():
+        headers = [dcmread(path, stop_before_pixels=True, force=True, specific_tags=[tag]) for path in paths]
+    return len({text(header, tag) for header in headers} - {""}) <= 1
 
 
 def check_highdicom() -> None:

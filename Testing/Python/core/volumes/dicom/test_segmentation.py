@@ -424,6 +424,29 @@ def test_a_dicom_segmentation_is_refined_onto_the_series_it_names(medsr, tmp_pat
     assert named <= {pydicom.dcmread(file).SOPInstanceUID for file in fine.iterdir()}
 
 
+@pytest.mark.parametrize(("frame", "warned"), [(f"{ROOT}.4", False), ("", False), (f"{ROOT}.44", True)])
+def test_a_segmentation_of_another_frame_of_reference_comes_with_a_warning(
+    medsr, tmp_path, a_series, a_model_file, frame, warned
+):
+    segmentations.write(
+        two_segments(files.read(a_series).grid, overlapping=False),
+        tmp_path / "seg.dcm",
+        images=list(a_series.iterdir()),
+    )
+    given = pydicom.dcmread(tmp_path / "seg.dcm")
+    given.FrameOfReferenceUID = frame
+    given.save_as(tmp_path / "seg.dcm")
+    pair = (tmp_path / "seg.dcm", tmp_path / "out.seg.nrrd")
+    options = ("--factor", 2, "--model", a_model_file, "--overwrite", "--progress", "none")
+    for arguments in (
+        ("labels", *pair, "--like", a_series),
+        ("labels", *pair, "--like", a_series / "CT000.dcm", "--overwrite"),
+        ("enhance", a_series, tmp_path / "fine.nii.gz", "--labels", *pair, *options),
+    ):
+        status, _, err = medsr(*arguments)
+        assert (status, err.count("of different frames of reference")) == (0, warned), err
+
+
 def test_a_file_that_another_program_makes_meanwhile_is_not_replaced(tmp_path, a_series, monkeypatch):
     given = two_segments(files.read(a_series).grid, overlapping=False)
     target, images = tmp_path / "seg.dcm", sorted(a_series.iterdir())
