@@ -133,7 +133,8 @@ def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress, sta
     done = [enhance_labels(layer, settings, progress) for layer in segmentation.layers]
     stage("writing")
     started = time.monotonic()
-    refined = replace(segmentation, layers=tuple(one.volume for one in done))
+    pairs = zip(done, segmentation.layers, strict=True)
+    refined = replace(segmentation, layers=tuple(tilt_restored(one.volume, layer, task) for one, layer in pairs))
     destination = task.destination
     segmentations.write(refined, destination.path, overwrite=destination.overwrite, compress=task.compress)
     arrays = [layer.array for layer in segmentation.layers] if task.hashed else []

@@ -13,6 +13,7 @@ from medical_super_resolution.models import weight_interpolation
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.segmentations import files as segmentations
+from medical_super_resolution.volumes.segmentations.files import Segmentation
 from medical_super_resolution.volumes.volume import Volume
 
 FACTS = {
@@ -186,6 +187,20 @@ def test_a_tilted_label_map_keeps_its_tilt_where_asked(medsr, folder):
     np.testing.assert_array_equal(np.unique(voxels), [0, 5, 42])
     majority = [(voxels.reshape(8, 4, 20, 16) == label).sum(1) >= 2 for label in (0, 5, 42)]
     assert all(kept[labels == label].all() for kept, label in zip(majority, (0, 5, 42), strict=True))
+
+
+def test_tilted_segments_keep_their_tilt_where_asked(medsr, folder):
+    labels = np.zeros((8, 20, 16), np.uint8)
+    labels[2:6, 6:14, 4:12] = 1
+    tilted = np.diag([1, 1, 4, 1.0])
+    tilted[1, 2] = 1.5
+    segmentations.write(Segmentation((Volume(labels, Grid(labels.shape, tilted)),), FACTS), folder / "tilted.seg.nrrd")
+    given = (folder / "tilted.seg.nrrd", folder / "fine.seg.nrrd", "--factor", 4, "--keep-tilt")
+    assert medsr("enhance", *given)[0] == 0
+    fine = segmentations.read(folder / "fine.seg.nrrd")
+    np.testing.assert_allclose(fine.grid.ijk_to_ras[:3, 2], (0, 1.5 / 4, 1), atol=1e-5)
+    assert fine.grid.shape_kji == (32, 20, 16)
+    assert fine.facts["Segment0_Name"] == "left kidney"
 
 
 def test_a_tilted_image_of_few_values_keeps_its_tilt_where_asked(medsr, folder, a_model_file):
