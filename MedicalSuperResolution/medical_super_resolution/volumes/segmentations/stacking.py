@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...errors import VolumeError
 from ..dicom.places import ROUNDED_MM, finest_step, numbered, tolerance_mm
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def state_distance(found: Dataset) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    VolumeError
         They do not lie evenly on a line.
     """
     shared, frames = found.SharedFunctionalGroupsSequence[0], found.PerFrameFunctionalGroupsSequence
@@ -54,4 +55,8 @@ def _step(heights: np.ndarray, positions: np.ndarray, normal: np.ndarray, stated
                 straight = step @ normal * normal
                 is_straight = np.linalg.norm(step - straight) * numbers[-1] <= 2 * ROUNDED_MM
                 return straight if is_straight else step
-    raise ValueError("the slices do not lie evenly on a line")
+    apart = np.diff(heights)
+    raise VolumeError(
+        f"the slices of the segmentation are {apart.min():.2f} to {apart.max():.2f} mm apart, or displaced sideways;"
+        " resample it to even slices, for example in 3D Slicer, and give it as .seg.nrrd"
+    )

@@ -198,10 +198,13 @@ def test_one_of_several_files_of_a_segmentation_is_not_taken_for_the_whole(tmp_p
     assert segmentations.read(tmp_path / "whole.dcm") == segmentations.read(tmp_path / "seg.dcm")
 
 
-def test_a_segmentation_on_slices_that_lie_anywhere_is_refused(tmp_path):
-    series = a_series_at([(-100, -120, height) for height in (0, 5, 10, 17, 24)], tmp_path / "scan")
+@pytest.mark.parametrize(("step_mm", "aside_mm", "named"), [(7, 0, "are 5.00 to 7.00 mm apart"), (5, 3, "sideways")])
+def test_a_segmentation_on_slices_that_lie_anywhere_is_refused_as_such(tmp_path, step_mm, aside_mm, named):
+    places = [(-100, -120, 0), (-100, -120, 5), (-100 + aside_mm, -120, 10)]
+    places += [(-100, -120, 10 + step_mm), (-100, -120, 10 + 2 * step_mm)]
+    series = a_series_at(places, tmp_path / "scan")
     write_of_another_program(in_most_slices(5), "BINARY", (1, 2), series, tmp_path / "seg.dcm")
-    with pytest.raises(VolumeError, match="not a volume"):
+    with pytest.raises(VolumeError, match=named):
         segmentations.read(tmp_path / "seg.dcm")
 
 
