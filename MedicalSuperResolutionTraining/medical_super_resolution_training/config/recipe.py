@@ -35,8 +35,8 @@ class Recipe:
         "slice-encoder", the encoder of the perceptual loss; "down-sampler", for ``degradation = "learned"``. See
         `tasks`.
     start_from
-        A model, by name or file, to take the weights from; empty for fresh ones. Those of a through-plane generator with
-        more channels or blocks are narrowed, see `tasks.narrowing`.
+        A model, by name or file, to take the weights from; empty for fresh ones. Those of a through-plane generator
+        with more channels or blocks are narrowed, see `tasks.narrowing`.
     generator, generator_config
         Name in GENERATORS, and its settings; the rest keep their defaults.
     loss, perceptual, adversarial
