@@ -25,6 +25,7 @@ _OF_PHASE = {"P", "PHASE", "PHASE MAP"}  # as Siemens, the standard and Philips 
 _HOUNSFIELD = ("HU", "HOUNSFIELD")  # units of CT begin so
 _NO_UNIT = {"", "US", "UNSPECIFIED"}
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and those of several frames, whose numbers go on
 
 
 def rescale(frame: Frame) -> tuple[float, float]:
@@ -52,9 +53,23 @@ def is_parametric_map(header: Dataset) -> bool:
 
 
 def is_in_hounsfield_units(frame: Frame) -> bool:
-    """Whether the values of an image of CT are not stated to be others, such as iodine in mg/ml."""
-    unit = text(frame.header, "RescaleType").upper()
-    return unit in _NO_UNIT or unit.startswith(_HOUNSFIELD)
+    """`are_hounsfield_units`, for an image of CT."""
+    return are_hounsfield_units(text(frame.header, "RescaleType"), text(frame.header, "SOPClassUID"))
+
+
+def are_hounsfield_units(unit: str, storage_class: str) -> bool:
+    """Whether values of CT are in HU, as they are unless another unit is stated, such as mg/ml of iodine.
+
+    Parameters
+    ----------
+    unit
+        RescaleType; may be empty.
+    storage_class
+        SOP class; values of a secondary capture, often those of a picture, are in HU only where it says so.
+    """
+    if unit.upper().startswith(_HOUNSFIELD):
+        return True
+    return unit.upper() in _NO_UNIT and not f"{storage_class}.".startswith(f"{_SECONDARY_CAPTURE}.")
 
 
 def has_real_world_slope(frame: Frame) -> bool:

@@ -23,6 +23,8 @@ from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.intensity import WRAPPED_PHASES
 from medical_super_resolution.volumes.io import files
 
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
 
 @pytest.fixture
 def stored() -> np.ndarray:
@@ -111,6 +113,14 @@ def test_a_modality_that_has_no_warning_of_its_own_is_noted(
     """Breast tomosynthesis and tomography of the eye, which are refined by their values as MR is."""
     note = f"the series has the modality {modality}, which is neither CT nor MR; look at the result with care"
     assert (note in files.read(write_images(tmp_path / "scan", stored, modality=modality)).notes) == is_noted
+
+
+@pytest.mark.parametrize(("unit", "modality"), [("", None), ("US", None), ("HU", "ct")])
+def test_a_secondary_capture_of_a_ct_is_in_hounsfield_units_only_where_it_says_so(
+    tmp_path: Path, stored: np.ndarray, unit: str, modality: str | None
+):
+    write_images(tmp_path, stored, SOPClassUID=_SECONDARY_CAPTURE, RescaleSlope=1, RescaleIntercept=0, RescaleType=unit)
+    assert files.read(tmp_path).modality == modality
 
 
 def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
