@@ -18,7 +18,7 @@ INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the imag
 _STORAGE_CLASS, _DERIVATION = "0008,0016", "0008,2111"
 _SLICE_THICKNESS, _MODALITY, _PHOTOMETRIC = "0018,0050", "0008,0060", "0028,0004"  # as Slicer's database takes them
 _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
-_POSITION = "0020,0032"
+_POSITION, _UNIT = "0020,0032", "0028,1054"
 _STACKED = 1.5  # two images at each place lie half as far apart as the places
 _EVEN_MM = 0.1  # positions that are rounded to a tenth of a millimeter count as even
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
@@ -51,9 +51,13 @@ def other_modality(node: slicer.vtkMRMLScalarVolumeNode) -> str:
 
 
 def _stated_modality(node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """DICOM's name of the modality that Slicer's reader, a script or the user has stated; empty where none has."""
+    """DICOM's name of the modality that Slicer's reader, a script or the user has stated; empty where none has.
+
+    That the reader calls a CT in another unit than HU a CT does not count.
+    """
     hierarchy, item = _hierarchy_item(node)
-    name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE)
+    is_stated = item != _NO_ITEM and not _is_in_another_unit(node)
+    name = hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE) if is_stated else ""
     return name or node.GetAttribute(_STATED_MODALITY) or ""
 
 
@@ -64,7 +68,16 @@ def is_modality_from_dicom(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
 
 
 def _modality_of_files(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    return MODALITY_OF_DICOM.get(_value(node, _MODALITY).strip())
+    return None if _is_in_another_unit(node) else MODALITY_OF_DICOM.get(_value(node, _MODALITY).strip())
+
+
+def _is_in_another_unit(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a volume is a CT whose files do not state its values in HU, such as iodine in mg/ml."""
+    from medical_super_resolution.volumes.dicom.images.values import are_hounsfield_units
+
+    if _value(node, _MODALITY).strip() != "CT":
+        return False
+    return not are_hounsfield_units(_value(node, _UNIT).strip(), _value(node, _STORAGE_CLASS).strip())
 
 
 def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -> None:
@@ -104,10 +117,20 @@ def frame_of_reference(node: slicer.vtkMRMLScalarVolumeNode) -> str:
 
 def units_of(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """The unit of the values as people write it, "HU" for CT; empty where it is not known."""
-    units = node.GetVoxelValueUnits()
-    if modality(node) == "ct" or (units is not None and units.GetCodeValue() == _HOUNSFIELD):
+    units = stated_units(node)
+    if modality(node) == "ct" or _are_hounsfield(units):
         return "HU"
     return "" if units is None else units.GetCodeMeaning() or ""
+
+
+def stated_units(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkCodedEntry | None:
+    """The units of a node; None where they are the HU that Slicer's reader states of every CT, and wrong."""
+    units = node.GetVoxelValueUnits()
+    return None if _are_hounsfield(units) and _is_in_another_unit(node) else units
+
+
+def _are_hounsfield(units: slicer.vtkCodedEntry | None) -> bool:
+    return units is not None and units.GetCodeValue() == _HOUNSFIELD
 
 
 def is_in_hierarchy(node: slicer.vtkMRMLNode) -> bool:

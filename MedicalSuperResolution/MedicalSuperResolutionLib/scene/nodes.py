@@ -155,7 +155,7 @@ def draft_of(
     parent = acquisition_transform.parent_of(source_node)
     made.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
     made.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
-    made.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
+    made.SetVoxelValueUnits(dicom_source.stated_units(source_node))
     for name, value in attributes.items():
         made.SetAttribute(name, value)
     return made

@@ -15,6 +15,7 @@ from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.inference.planning import plan  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
+from MedicalSuperResolutionLib.scene import dicom_source  # noqa: E402
 from MedicalSuperResolutionLib.scene.cautions import cautions  # noqa: E402
 from MedicalSuperResolutionLib.scene.dicom_source import state_modality  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import result_name, volume_from_node, write_to_node  # noqa: E402
@@ -32,7 +33,7 @@ def a_dicom_database(monkeypatch, a_volume_node):
     a_volume_node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
 
     def instance_value(uid, tag):
-        return values[tag] if uid == "1.2.3" else ""
+        return values.get(tag, "") if uid == "1.2.3" else ""
 
     database = types.SimpleNamespace(isOpen=True, instanceValue=instance_value, values=values)
     monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
@@ -118,6 +119,38 @@ def test_the_modality_in_the_subject_hierarchy_comes_first(a_volume_node, a_dico
     item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_volume_node)
     hierarchy.SetItemAttribute(item, "DICOM.Modality", "PT")
     assert volume_from_node(a_volume_node).modality == "pet"
+
+
+@pytest.mark.parametrize(("unit", "modality"), [("MGML", None), ("HU", "ct"), ("", "ct")])
+def test_a_ct_that_dicom_states_in_another_unit_is_no_ct_as_hounsfield_units(
+    an_enhanced, a_volume_node, a_dicom_database, unit, modality
+):
+    a_dicom_database.values |= {"0008,0060": "CT", "0028,1054": unit}
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_volume_node)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "CT")  # as Slicer's reader does
+    assert volume_from_node(a_volume_node).modality == modality
+    assert volume_from_node(write_to_node(an_enhanced, a_volume_node)).modality == modality
+
+
+def test_hounsfield_units_that_slicer_names_of_every_ct_are_not_those_of_one_in_another_unit(
+    an_enhanced, a_volume_node, a_dicom_database
+):
+    a_dicom_database.values |= {"0008,0060": "CT", "0028,1054": "MGML"}
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    a_volume_node.SetVoxelValueUnits(units)
+    assert dicom_source.units_of(a_volume_node) == ""
+    assert dicom_source.units_of(write_to_node(an_enhanced, a_volume_node)) == ""
+
+
+def test_a_modality_that_is_stated_of_a_ct_in_another_unit_counts(an_enhanced, a_volume_node, a_dicom_database):
+    a_dicom_database.values |= {"0008,0060": "CT", "0028,1054": "MGML"}
+    dicom_source.state_modality(a_volume_node, "ct")
+    assert volume_from_node(a_volume_node).modality == "ct"
+    assert volume_from_node(write_to_node(an_enhanced, a_volume_node)).modality == "ct"
+    dicom_source.state_modality(a_volume_node, None)
+    assert volume_from_node(a_volume_node).modality is None
 
 
 # ---- result to node
