@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LARGEST_SERIES_NUMBER = 2**31 - 1
 _ONE_OF_A_SERIES = {"PatientID": "patients", "StudyInstanceUID": "studies"}
 _UNNUMBERED = 9001  # the derived series of one that has no number
+_OF_PROCESSING = {"MPR", "MIP", "MINIP"}  # words in values of ImageType
 
 
 def storage_class_of(files: Sequence[Path]) -> str:
@@ -214,10 +215,14 @@ def _series_number(source: Dataset, phase: int) -> int:
 
 
 def _image_type(source: Dataset, storage_class: str) -> list[str]:
-    """Values 1 to 3 as the kinds of images want them; the third is the meaning of the source's pixels."""
+    """Values 1 to 3 as the kinds of images want them; the third, and those after it, say what the source's pixels mean.
+
+    Those after it that say how the source was cut out of a volume stay behind.
+    """
+    third, *others = (text(source, "ImageType").split("\\") + [""] * 3)[2:]
+    others = [value for value in others if value and _OF_PROCESSING.isdisjoint(value.split())]
     if storage_class == attributes.CT:
-        return ["DERIVED", "SECONDARY", "AXIAL"]
-    third = list(source.get("ImageType") or [])[2:3]
-    if storage_class == attributes.PET:
-        return ["DERIVED", "PRIMARY", *third]  # the standard allows no other second value in PET
-    return ["DERIVED", "SECONDARY", *(third or ["OTHER"])]
+        return ["DERIVED", "SECONDARY", "AXIAL", *others]
+    if storage_class == attributes.PET:  # the standard allows no other second value in PET
+        return ["DERIVED", "PRIMARY", *([third, *others] if third else [])]
+    return ["DERIVED", "SECONDARY", third or "OTHER", *others]

@@ -182,6 +182,25 @@ def test_files_of_ct_without_a_unit_are_in_hounsfield_units_only_if_they_are_of_
     assert {header.get("RescaleType") for header in derived.headers} == {unit}
 
 
+@pytest.mark.parametrize(
+    ("kind", "source", "derived"),
+    [
+        ("MR", ["ORIGINAL", "PRIMARY", "M", "DIXON", "WATER", "ND"], ["M", "DIXON", "WATER", "ND"]),
+        ("MR", ["DERIVED", "PRIMARY", "M", "CSA MPR", "IN_PHASE"], ["M", "IN_PHASE"]),
+        ("CT", ["DERIVED", "SECONDARY", "AXIAL", "VMI"], ["AXIAL", "VMI"]),
+        ("CT", ["DERIVED", "SECONDARY", "MPR", "CT_SOM5 MPR"], ["AXIAL"]),
+        ("MR", ["ORIGINAL", "PRIMARY", "", "W"], ["OTHER", "W"]),
+        ("MR", ["ORIGINAL"], ["OTHER"]),
+    ],
+)
+def test_the_kind_of_contrast_is_that_of_the_source(tmp_path: Path, kind: str, source: list[str], derived: list[str]):
+    def of_a_contrast(header: pydicom.Dataset, k: int) -> None:
+        header.ImageType = source
+
+    header = prepared(tmp_path, kind, change=of_a_contrast).write().headers[0]
+    assert list(header.ImageType) == ["DERIVED", "SECONDARY", *derived]
+
+
 @pytest.mark.parametrize("kind", ["CT", "MR"])
 def test_no_derived_series_is_monochrome1_whose_values_some_readers_turn_over(tmp_path: Path, kind: str):
     derived = prepared(tmp_path, kind, change=of_white_air).write()
