@@ -29,6 +29,7 @@ _MULTI_FRAME_KINDS = {
 }
 _NO_IMAGES = ("SEG", "RTDOSE", "RTPLAN", "RTSTRUCT", "SR", "KO", "PR", "DOC", "REG", "FID", "RWV", "PLAN", "AU", "ECG")
 _PACKED = (".gz", ".bz2", ".zst", ".zip", ".tar", ".tgz", ".7z", ".rar")
+_MOST_PIXELS = 65535  # of a row or a column
 _IMAGE_STORAGE = " Image Storage"  # how the names of the storage classes of images end
 LeavesOut = Callable[[Path], bool]  # called with each folder of a folder; true for one that is passed over
 
@@ -210,7 +211,13 @@ def _is_image(file: DicomFile) -> bool:
     """Whether a file holds an image; one that should and does not is refused."""
     if text(file.header, "Modality") in _NO_IMAGES:
         return False
-    if file.pixel_tag and whole(file.header, "Rows") and whole(file.header, "Columns"):
+    rows, columns = whole(file.header, "Rows"), whole(file.header, "Columns")
+    if file.pixel_tag and rows and columns:
+        if not (0 < rows <= _MOST_PIXELS and 0 < columns <= _MOST_PIXELS):
+            raise VolumeError(
+                f"{file.path} is damaged: an image of {columns} columns and {rows} rows cannot be; get the DICOM series"
+                " again"
+            )
         return True
     if kind_of(file.header).endswith(_IMAGE_STORAGE):
         raise VolumeError(f"{file.path} is damaged or cut short: it has no pixels; get the DICOM series again")

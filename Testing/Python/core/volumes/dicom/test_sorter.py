@@ -236,6 +236,18 @@ def test_an_image_without_its_pixels_is_refused_and_not_left_out(tmp_path: Path,
     )
 
 
+@pytest.mark.parametrize(("kind", "value"), [("DS", "-5"), ("IS", "-2147483648"), ("UV", 2**64 - 1)])
+def test_an_image_whose_number_of_rows_cannot_be_is_refused(
+    tmp_path: Path, stored: np.ndarray, kind: str, value: str | int
+):
+    def change(made: Dataset, k: int) -> None:
+        made.EchoTime = k % 2
+        made.add_new("Rows", kind, value)
+
+    write_images(tmp_path / "ct", stored, step=(0, 0, 0), change=change)
+    assert "000.dcm is damaged: an image of " in refusal(tmp_path / "ct")
+
+
 @pytest.fixture
 def a_study(tmp_path: Path, stored: np.ndarray) -> Path:
     for number, description in ((2, "Thin"), (5, "Bone")):
