@@ -18,6 +18,7 @@ from .stack import height
 
 _SAME_PLACE = 0.05  # of the slice distance
 _BINARY = {0x20011003: "<f4", 0x00651009: "<f8"}  # where the file does not say what they are (implicit VR)
+_DIRECTION = "DiffusionGradientOrientation"
 _GE_OFFSET = 1_000_000_000  # which GE adds to a b-value
 # Attribute, and the texts before and after its value in a label. The first that separates the images is used.
 _ATTRIBUTES = (
@@ -34,7 +35,7 @@ _ATTRIBUTES = (
     ("NominalPercentageOfCardiacPhase", "cardiac phase ", " %"),
     ("TriggerTime", "trigger time ", " ms"),
     ("NominalCardiacTriggerDelayTime", "trigger time ", " ms"),
-    ("DiffusionGradientOrientation", "gradient ", ""),
+    (_DIRECTION, "gradient ", ""),
     ("ConvolutionKernel", "kernel ", ""),
     ("AcquisitionNumber", "acquisition ", ""),
     ("StackID", "stack ", ""),
@@ -202,6 +203,9 @@ def _by_rank(frames: list[Frame], places: dict[tuple[str, int], int], most: int)
 
 
 def _in_order(groups: dict[str, list[Frame]], name: str) -> list[str]:
+    """Values in their order; directions of diffusion, whose numbers have none, in that of their images."""
+    if name == _DIRECTION:
+        return sorted(groups, key=lambda value: min(_rank(frame, "InstanceNumber") for frame in groups[value]))
     return sorted(groups, key=lambda value: (_date(groups[value][0], name), natural(value)))
 
 

@@ -435,6 +435,20 @@ def test_what_differs_counts_and_not_the_order_in_which_images_came(tmp_path: Pa
     np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored + 10)
 
 
+def test_directions_of_one_b_value_are_in_the_order_in_which_they_were_acquired(tmp_path: Path, stored: np.ndarray):
+    directions = [[0.8, 0.6, 0.0], [-0.6, 0.8, 0.0], [0.0, -1.0, 0.0], [0.0, 0.6, -0.8]]
+    for number, direction in enumerate(directions):
+
+        def change(made: Dataset, k: int, number: int = number) -> None:
+            made.InstanceNumber = 8 + number * len(stored) + k
+
+        said = {"modality": "MR", "DiffusionBValue": 1000.0, "DiffusionGradientOrientation": direction}
+        write_images(tmp_path / f"{number}", stored + number, change=change, **said)
+    for number in range(len(directions)):
+        volume = files.read(tmp_path, Selection(phase=number + 1))
+        np.testing.assert_array_equal(volume.array, stored + number)
+
+
 @pytest.mark.parametrize("attribute", ["ImageComments", "ImageType"])
 def test_volumes_that_differ_by_a_number_in_a_text_are_in_the_order_of_the_numbers(
     tmp_path: Path, stored: np.ndarray, attribute: str
