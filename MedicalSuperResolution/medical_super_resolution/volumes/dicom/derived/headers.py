@@ -13,7 +13,7 @@ import numpy as np
 
 from ....errors import VolumeError
 from ....report import Report
-from ..images.header import UNREADABLE, text
+from ..images.header import UNREADABLE, numbers, text
 from ..images.mosaic import is_mosaic
 from . import attributes, derivation
 from .codes import state_position
@@ -66,7 +66,8 @@ def read_headers(files: Sequence[Path]) -> list[Dataset]:
     keywords = attributes.to_read(storage_class_of(files))
     headers = [_read(file, keywords) for file in files]
     for file, header in zip(files, headers, strict=True):
-        if not (header.get("ImagePositionPatient") and header.get("SOPInstanceUID")):
+        identity = header.get("SOPInstanceUID")
+        if len(numbers(header, "ImagePositionPatient")) != 3 or not (identity and isinstance(identity, str)):
             raise VolumeError(f"{file} names no position or no identity of its slice; no DICOM can be derived")
     for keyword, what in _ONE_OF_A_SERIES.items():
         if len({text(header, keyword) for header in headers} - {""}) > 1:
@@ -140,10 +141,14 @@ def _copy_flags(sources: list[Dataset], header: Dataset) -> None:
 
 def copy_values(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
     """Copy the attributes that have a value or may be empty; what cannot be understood is left out."""
+    from pydicom.datadict import dictionary_VR
+
     for keyword in keywords:
         with suppress(*UNREADABLE):
             if keyword in source and (keyword in attributes.MAY_BE_EMPTY or not source[keyword].is_empty):
                 element = copy.deepcopy(source[keyword])
+                if element.VR != "SQ" and dictionary_VR(element.tag) == "SQ":
+                    continue
                 for item in element.value if element.VR == "SQ" else ():
                     item.walk(_remove_people)
                 target.add(element)

@@ -38,6 +38,7 @@ from .pixels import Encoding, decimal_string, describe_pixels, encoding_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.dataset import FileDataset
 
 _IMPLEMENTATION = "2.25.325500257717889597049869227998455178757"  # of this writer
 _NAME = "slice{:04d}.dcm"
@@ -189,7 +190,7 @@ def _write_files(
         one.ImagePositionPatient = [decimal_string(value) for value in position]
         one.SliceLocation = decimal_string(float(position @ normal))
         one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())
-        one.save_as(series / _NAME.format(number))
+        _save(one, series / _NAME.format(number))
     return report, encoding
 
 
@@ -242,16 +243,22 @@ def _encoded(header: Dataset) -> bytes:
     meta.ImplementationVersionName = f"MEDSR_{__version__}"[:16]
     common = BytesIO()
     file = FileDataset(common, header, preamble=bytes(128), file_meta=meta, is_implicit_VR=False, is_little_endian=True)
+    _save(file, common)
+    return common.getvalue()
+
+
+def _save(file: FileDataset, target: Path | BytesIO) -> None:
     try:
-        file.save_as(common)
+        file.save_as(target)
+    except OSError:
+        raise
     except UNREADABLE:
         raise VolumeError(
             "the headers of the source hold values that cannot be written again; write .nii.gz or .nrrd instead"
         ) from None  # it may quote the patient's name
-    return common.getvalue()
 
 
-def _slice(common: bytes, nearest: Dataset, number: int) -> Dataset:
+def _slice(common: bytes, nearest: Dataset, number: int) -> FileDataset:
     """A slice's own copy of what all have in common, with a new identity."""
     from pydicom import dcmread
     from pydicom.uid import generate_uid

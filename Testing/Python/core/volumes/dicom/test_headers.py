@@ -336,6 +336,39 @@ def test_attributes_missing_in_the_source_are_named(tmp_path: Path):
     assert "the source lacks the DICOM attributes ScanningSequence" in derived.report.warnings[-1]
 
 
+def test_a_number_in_place_of_a_sequence_is_left_out(tmp_path: Path):
+    def odd(header: pydicom.Dataset, k: int) -> None:
+        header.add_new("ContributingEquipmentSequence", "FD", 3.5)
+        header.add_new("CTDIPhantomTypeCodeSequence", "FD", 3.5)
+
+    header = prepared(tmp_path, change=odd).write().headers[0]
+    assert [item.ManufacturerModelName for item in header.ContributingEquipmentSequence] == ["MedicalSuperResolution"]
+    assert "CTDIPhantomTypeCodeSequence" not in header
+
+
+@pytest.mark.parametrize(
+    ("keyword", "kind", "value"), [("SOPInstanceUID", "FD", 3.5), ("ImagePositionPatient", "FD", 3.5)]
+)
+def test_an_identity_or_a_position_of_another_kind_is_refused(tmp_path: Path, keyword: str, kind: str, value: float):
+    derived = prepared(tmp_path)
+    header = pydicom.dcmread(derived.source_files[2])
+    header.add_new(keyword, kind, value)
+    header.save_as(derived.source_files[2])
+    with pytest.raises(VolumeError, match="names no position or no identity of its slice"):
+        derived.write()
+
+
+def test_a_time_of_an_odd_length_that_cannot_be_written_again_is_refused(tmp_path: Path):
+    derived = prepared(tmp_path)
+    for file in derived.source_files:
+        header = pydicom.dcmread(file)
+        tag = pydicom.tag.Tag("AcquisitionTime")
+        header._dict[tag] = pydicom.dataelem.RawDataElement(tag, "US", 3, b"\1\2\3", 0, False, True)
+        header.save_as(file)
+    with pytest.raises(VolumeError, match="cannot be written again"):
+        derived.write()
+
+
 @pytest.mark.parametrize("units", ["CNTS", "BQML"])
 def test_a_pet_in_counts_comes_with_a_warning_of_the_private_factors_that_it_loses(tmp_path: Path, units: str):
     def of_philips(header: pydicom.Dataset, k: int) -> None:
