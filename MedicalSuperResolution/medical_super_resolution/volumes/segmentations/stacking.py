@@ -12,6 +12,8 @@ from ..dicom.places import ROUNDED_MM, finest_step, numbered, tolerance_mm
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_MOST_OFF = 0.1  # of a stated distance, which some files state along the table, for a tilted gantry
+
 
 def state_distance(found: Dataset) -> np.ndarray:
     """State the distance of the slices in a DICOM SEG, by their places.
@@ -51,8 +53,10 @@ def _step(heights: np.ndarray, positions: np.ndarray, normal: np.ndarray, stated
         numbers = numbered(heights, base) if base else np.zeros(len(heights))
         if np.diff(numbers).all():
             step, first = np.polyfit(numbers, positions, 1)
-            if np.abs(first + np.outer(numbers, step) - positions).max() <= tolerance_mm(float(step @ normal)):
-                straight = step @ normal * normal
+            distance = float(step @ normal)
+            aside = np.abs(first + np.outer(numbers, step) - positions).max()
+            if abs(distance - base) <= _MOST_OFF * base and aside <= tolerance_mm(distance):
+                straight = distance * normal
                 is_straight = np.linalg.norm(step - straight) * numbers[-1] <= 2 * ROUNDED_MM
                 return straight if is_straight else step
     apart = np.diff(heights)

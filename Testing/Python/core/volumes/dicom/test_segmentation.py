@@ -140,13 +140,15 @@ def test_segments_on_slices_whose_places_have_one_digit_are_read(tmp_path, dista
     np.testing.assert_array_equal(layer.array, in_most_slices(24))
 
 
-@pytest.mark.parametrize("stated", [None, 4, 10])
+@pytest.mark.parametrize("stated", [None, 1.5, 2, 3, 4, 10])
 def test_slices_of_a_segmentation_lie_at_their_places_and_not_where_a_wrong_distance_says(tmp_path, a_series, stated):
     write_of_another_program(in_most_slices(5), "BINARY", (1, 2), a_series, tmp_path / "seg.dcm")
     given = pydicom.dcmread(tmp_path / "seg.dcm")
     given.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = stated
     given.save_as(tmp_path / "seg.dcm")
-    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid).layers
+    found = segmentations.read(tmp_path / "seg.dcm")
+    assert (found.grid.shape_kji[0], found.grid.spacing_mm("k")) == (3, pytest.approx(5))
+    (layer,) = found.refined(files.read(a_series).grid).layers
     np.testing.assert_array_equal(layer.array, in_most_slices(5))
 
 
