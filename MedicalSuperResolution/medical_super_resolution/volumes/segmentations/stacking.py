@@ -29,11 +29,11 @@ def state_distance(found: Dataset) -> np.ndarray:
         They do not lie evenly on a line.
     """
     shared, frames = found.SharedFunctionalGroupsSequence[0], found.PerFrameFunctionalGroupsSequence
-    measures = [group.PixelMeasuresSequence[0] for group in (shared, *frames) if "PixelMeasuresSequence" in group]
-    orientation = next(
-        group.PlaneOrientationSequence[0] for group in (shared, *frames) if "PlaneOrientationSequence" in group
+    measures, orientations = (
+        [group[keyword][0] for group in (shared, *frames) if keyword in group]
+        for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence")
     )
-    normal = np.cross(*np.reshape(orientation.ImageOrientationPatient, (2, 3)).astype(float))
+    normal = np.cross(*np.reshape(orientations[0].ImageOrientationPatient, (2, 3)).astype(float))
     placed = [group if "PlanePositionSequence" in group else shared for group in frames]
     positions = np.array([group.PlanePositionSequence[0].ImagePositionPatient for group in placed], float)
     heights, first_frames = np.unique((positions @ normal).round(3), return_index=True)

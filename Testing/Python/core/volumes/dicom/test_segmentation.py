@@ -506,6 +506,11 @@ def frame_of_a_segment_that_is_not_described(segmentation) -> None:
     segmentation.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence[0].ReferencedSegmentNumber = 9
 
 
+def slices_without_an_orientation(segmentation) -> None:
+    """As those of a microscope."""
+    del segmentation.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+
+
 def color_of_one_number(segmentation) -> None:
     segmentation.SegmentSequence[0].RecommendedDisplayCIELabValue = 1
 
@@ -516,6 +521,7 @@ def color_of_one_number(segmentation) -> None:
     lambda segmentation: setattr(segmentation, "SegmentSequence", []),
     frame_without_its_segment,
     frame_of_a_segment_that_is_not_described,
+    slices_without_an_orientation,
     color_of_one_number,
 ])  # fmt: skip
 def test_a_damaged_dicom_segmentation_is_refused_in_one_sentence(tmp_path, a_series, damage):
