@@ -200,6 +200,35 @@ def test_one_of_several_files_of_a_segmentation_is_not_taken_for_the_whole(tmp_p
     assert segmentations.read(tmp_path / "whole.dcm") == segmentations.read(tmp_path / "seg.dcm")
 
 
+def moved(path: Path, offset_mm: Sequence[float]) -> None:
+    """Move the frames of the second segment."""
+    given = pydicom.dcmread(path)
+    for frame in given.PerFrameFunctionalGroupsSequence:
+        if frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 2:
+            place = frame.PlanePositionSequence[0]
+            place.ImagePositionPatient = list(np.add(place.ImagePositionPatient, offset_mm).round(4))
+    given.save_as(path)
+
+
+@pytest.mark.parametrize("drawn_on", [slice(None), slice(2, 3)])
+def test_segments_whose_slices_lie_aside_from_each_other_are_refused(tmp_path, drawn_on):
+    series = a_series_at([(-100, -120, 5 * k) for k in range(5)], tmp_path / "scan")
+    array = np.zeros((5, 12, 10), np.uint8)
+    array[drawn_on] = in_most_slices(5)[drawn_on]
+    write_of_another_program(array, "BINARY", (1, 2), series, tmp_path / "seg.dcm")
+    moved(tmp_path / "seg.dcm", (10, 0, 0))
+    with pytest.raises(VolumeError, match=r"displaced sideways|not a volume"):
+        segmentations.read(tmp_path / "seg.dcm")
+
+
+def test_places_of_segments_that_differ_in_the_last_digit_are_those_of_the_same_slices(tmp_path):
+    series = a_series_at([(-100, -120, 5 * k) for k in range(5)], tmp_path / "scan")
+    write_of_another_program(in_most_slices(5), "BINARY", (1, 2), series, tmp_path / "seg.dcm")
+    moved(tmp_path / "seg.dcm", (0, 0, 0.0006))
+    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(series).grid).layers
+    np.testing.assert_array_equal(layer.array, in_most_slices(5))
+
+
 @pytest.mark.parametrize(("step_mm", "aside_mm", "named"), [(7, 0, "are 5.00 to 7.00 mm apart"), (5, 3, "sideways")])
 def test_a_segmentation_on_slices_that_lie_anywhere_is_refused_as_such(tmp_path, step_mm, aside_mm, named):
     places = [(-100, -120, 0), (-100, -120, 5), (-100 + aside_mm, -120, 10)]
