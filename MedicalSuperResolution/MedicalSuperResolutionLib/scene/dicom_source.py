@@ -39,7 +39,7 @@ def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
 
 
 def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    """Modality: "ct", "mr", "pet" or "us"; None if unknown."""
+    """Modality: "ct", "mr", "pet" or "us"; None if unknown, as of a CT in another unit than HU."""
     name = _stated_modality(node)
     return MODALITY_OF_DICOM.get(name.strip()) if name else _modality_of_files(node)
 
@@ -56,8 +56,9 @@ def _stated_modality(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     That the reader calls a CT in another unit than HU a CT does not count.
     """
     hierarchy, item = _hierarchy_item(node)
-    is_stated = item != _NO_ITEM and not _is_in_another_unit(node)
-    name = hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE) if is_stated else ""
+    name = hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE) if item != _NO_ITEM else ""
+    if name == "CT" and _is_in_another_unit(node):
+        name = ""
     return name or node.GetAttribute(_STATED_MODALITY) or ""
 
 

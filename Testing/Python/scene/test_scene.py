@@ -153,6 +153,14 @@ def test_a_modality_that_is_stated_of_a_ct_in_another_unit_counts(an_enhanced, a
     assert volume_from_node(a_volume_node).modality is None
 
 
+def test_another_modality_in_the_subject_hierarchy_counts_for_a_ct_in_another_unit(a_volume_node, a_dicom_database):
+    a_dicom_database.values |= {"0008,0060": "CT", "0028,1054": "MGML"}
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_volume_node)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "PT")
+    assert volume_from_node(a_volume_node).modality == "pet"
+
+
 # ---- result to node
 
 
