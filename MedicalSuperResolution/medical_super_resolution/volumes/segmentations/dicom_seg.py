@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # of bits or fractions, and of label maps
-_PREAMBLE, _MAGIC = 128, b"DICM"
 _KJI = [2, 1, 0, 3]  # columns of (i, j, k, 1) in the order of the array
 _ANYWHERE = math.inf  # highdicom need not check the places of the slices again
 _HALF = 0.5  # of a voxel that belongs to a segment, or of its probability
@@ -37,12 +36,10 @@ _NAME = "MedicalSuperResolution"
 def is_dicom_segmentation(path: Path) -> bool:
     """Whether a file is a DICOM SEG, by its header."""
     from pydicom import dcmread
+    from pydicom.misc import is_dicom
 
-    if not path.is_file():
+    if not (path.is_file() and is_dicom(path)):
         return False
-    with path.open("rb") as file:
-        if file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] != _MAGIC:
-            return False
     try:
         with quietly():
             header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
