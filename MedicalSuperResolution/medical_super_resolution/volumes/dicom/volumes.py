@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,7 +99,7 @@ def _none(frames: list[Frame], problem: str, *notes: str) -> Found:
 
 def _stacks(frames: list[Frame]) -> tuple[list[list[Frame]], list[Frame]]:
     """The stacks of parallel images, each without a wide gap; and the images outside the large ones."""
-    return _largest([part for stack in _grouped(frames, _is_parallel) for part in _near(stack)])
+    return _largest([part for stack in _parallel(frames) for part in _near(stack)])
 
 
 def _phases(stacks: list[list[Frame]]) -> tuple[list[Part], int]:
@@ -152,14 +151,14 @@ def counted(images: int) -> str:
     return "1 image" if images == 1 else f"{images} images"
 
 
-def _grouped(frames: list[Frame], belongs: Callable[[Frame, Frame], bool]) -> list[list[Frame]]:
+def _parallel(frames: list[Frame]) -> list[list[Frame]]:
+    """The images in groups of parallel ones."""
     groups: list[list[Frame]] = []
     for frame in frames:
-        group = next((group for group in groups if belongs(group[0], frame)), None)
+        group = next((group for group in groups if _is_parallel(group[0], frame)), None)
         if group is None:
-            groups.append([frame])
-        else:
-            group.append(frame)
+            groups.append(group := [])
+        group.append(frame)
     return groups
 
 
