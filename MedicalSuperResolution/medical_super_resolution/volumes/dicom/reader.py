@@ -200,10 +200,9 @@ def _straightened(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Move what is tilted or displaced to its place in the plane."""
     if stack.shifts_ji is not None:
-        lowest = float(array.min()) if padding is None else float(array[padding].min())
-        fill = lowest
+        fill = float(array.min()) if padding is None else float(array[padding].min())
         if modality == "ct" and padding is None and array.dtype.kind in "if":
-            fill = min(lowest, float(in_type(np.array(LOWEST_HU), array.dtype)))
+            fill = min(fill, float(in_type(np.array(LOWEST_HU), array.dtype)))
         starts, shape, _ = covering(stack.shifts_ji, stack.frames[0].shape_ji)
         array, padding = windows(array, starts, shape, fill, padding)
     return array, padding
