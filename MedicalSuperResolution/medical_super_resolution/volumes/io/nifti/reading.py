@@ -234,6 +234,4 @@ def _scaling(path: Path, header: Nifti1Header) -> tuple[float, float]:
         slope, intercept = header.get_slope_inter()
     except HeaderDataError as problem:
         raise damaged(path, "the scaling of its values is damaged") from problem
-    if slope is None:
-        return 1.0, 0.0
-    return float(slope), float(intercept or 0.0)
+    return float(slope or 1.0), float(intercept or 0.0)
