@@ -95,13 +95,10 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
     if not (facts or is_bids) or (copy.exists() and not overwrite):
         return
     origin = f"bids:raw:{source.relative_to(data_set).as_posix()}" if is_bids else source.name
-    facts = _without_slices(facts) | _distortion_of(facts, source, output) | {"Sources": [origin]}
+    kept = {key: value for key, value in facts.items() if key not in _OF_OLD_SLICES}
+    facts = kept | _distortion_of(facts, source, output) | {"Sources": [origin]}
     facts = (_OF_DERIVED_IMAGES if is_bids else {}) | facts
     write_whole(copy, (json.dumps(facts, indent=2) + "\n").encode())
-
-
-def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in facts.items() if key not in _OF_OLD_SLICES}
 
 
 def _distortion_of(facts: dict[str, Any], source: Path, output: Path) -> dict[str, Any]:
