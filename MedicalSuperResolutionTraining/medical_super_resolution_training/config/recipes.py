@@ -7,7 +7,6 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -106,12 +105,12 @@ def recipe_from(table: dict[str, Any]) -> Recipe:
     SettingsError
         A key is not known, in which case its neighbor is named; or see `Recipe`.
     """
-    settings = _known(table, _names(Recipe), "a recipe")
+    settings = _known(table, Recipe, "a recipe")
     for name, kind in _TABLES.items():
         if name in settings:
             if not isinstance(settings[name], dict):
                 raise SettingsError(f"the setting {name} must be a table of settings, got {settings[name]!r}")
-            settings[name] = kind(**_known(settings[name], _names(kind), f"the table {name}"))
+            settings[name] = kind(**_known(settings[name], kind, f"the table {name}"))
     return Recipe(**settings)
 
 
@@ -123,7 +122,7 @@ def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa
     SettingsError
         A key is not known, in which case its neighbor is named; or a value is of another type or outside its range.
     """
-    values = _known(table, _names(kind), what)
+    values = _known(table, kind, what)
     check_types(kind, values, "")
     try:
         config = kind(**values)
@@ -133,13 +132,9 @@ def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa
     return config
 
 
-def _names(kind: type) -> set[str]:
-    return {entry.name for entry in dataclasses.fields(kind)}
-
-
-def _known(table: dict[str, Any], names: Iterable[str], what: str) -> dict[str, Any]:
-    """The table with tuples for lists, once all its keys are known."""
-    names = set(names)
+def _known(table: dict[str, Any], kind: type, what: str) -> dict[str, Any]:
+    """The table with tuples for lists, once all its keys are known to be fields of a dataclass."""
+    names = {entry.name for entry in dataclasses.fields(kind)}
     for key in table:
         if key not in names:
             close = difflib.get_close_matches(key, names, n=1)
