@@ -154,23 +154,15 @@ def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def as_toml(recipe: Recipe) -> str:
     """Every setting of a recipe, one a line, in a form that `read_recipe` reads."""
-    table = dataclasses.asdict(recipe)
-    lines: list[str] = []
-    tables: list[str] = []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            tables += _table_lines(key, value)
-        else:
-            lines.append(f"{key} = {_toml(value)}")
-    return "\n".join([*lines, *tables]) + "\n"
+    return "\n".join(_lines(dataclasses.asdict(recipe))) + "\n"
 
 
-def _table_lines(name: str, table: dict[str, Any]) -> list[str]:
-    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    lines = ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in plain.items())]
+def _lines(table: dict[str, Any], above: str = "") -> list[str]:
+    """The values of a table, then the tables inside it; ``above`` are the names that lead to it."""
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
     for key, value in table.items():
         if isinstance(value, dict):
-            lines += _table_lines(f"{name}.{key}", value)
+            lines += ["", f"[{above}{key}]", *_lines(value, f"{above}{key}.")]
     return lines
 
 
