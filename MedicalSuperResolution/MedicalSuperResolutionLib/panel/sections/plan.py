@@ -36,15 +36,7 @@ def show(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode, busy_
 
 
 def _show(ui: SimpleNamespace, outlook: Outlook | None, obstacle: str, *, running: bool) -> None:
-    """Show what Enhance will do, or why it cannot. While it runs, the button cancels it.
-
-    Parameters
-    ----------
-    outlook
-        What it will do; None where that is not known.
-    obstacle
-        Why it cannot be started; empty where it can.
-    """
+    """Show the outlook, or what stands in its way; without an outlook, there is such an obstacle."""
     ui.descriptionLabel.text = obstacle or outlook.description
     ui.warningLabel.text = " ".join(outlook.cautions) if outlook else ""
     ui.warningLabel.visible = bool(ui.warningLabel.text)
