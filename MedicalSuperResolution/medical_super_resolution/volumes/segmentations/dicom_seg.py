@@ -212,10 +212,7 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
         The series lacks what a segmentation must name.
     OSError
         The disk is full, or an image is gone.
-    SettingsError
-        highdicom is not installed.
     """
-    check_highdicom()
     import highdicom
     from pydicom import dcmread
     from pydicom.uid import generate_uid
