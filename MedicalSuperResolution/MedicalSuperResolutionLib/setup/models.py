@@ -8,8 +8,6 @@ from medical_super_resolution.models import store
 from medical_super_resolution.system.paths import is_file
 from MedicalSuperResolutionLib.translation import tr as _
 
-SHIPPED_FOLDER = store.SHIPPED_FOLDER
-
 
 def installed_models() -> list[str]:
     """Names of the models that are shipped, then of those that were imported."""
@@ -30,13 +28,13 @@ def check_installed(model: str) -> None:
 
 def short_name(model: str) -> str:
     """The name of a model, given by name or path: a path may name a patient, and is cut in a narrow panel."""
-    return store.file_of(model, SHIPPED_FOLDER).stem
+    return store.file_of(model).stem
 
 
 def own_factors(model: str) -> tuple[float, ...]:
     """The factors that a model, given by name or path, supports; empty for any, and where its file cannot be read."""
     try:
-        config = store.read_header(store.file_of(model, SHIPPED_FOLDER))["config"]
+        config = store.read_header(store.file_of(model))["config"]
     except ModelError:  # the engine says so
         return ()
     factor = config.get("factor") if isinstance(config, dict) else None
@@ -56,7 +54,7 @@ def check_factor(model: str, planned: Plan) -> None:
 
 def why_no_detail(model: str) -> str:
     """Why a model, given by name or path, supports only detail 0; empty if it has a detail model."""
-    path = store.file_of(model, SHIPPED_FOLDER)
+    path = store.file_of(model)
     try:
         files = store.detail_files_of(path)
     except ModelError as problem:

@@ -52,29 +52,29 @@ def _home() -> Path:
         return Path("/")  # as container engines have it
 
 
-def installed(shipped: Path = SHIPPED_FOLDER) -> list[Path]:
+def installed() -> list[Path]:
     """The shipped model files, then the imported ones, each by name, without those that are only detail models."""
-    found = models_in(shipped)
+    found = models_in(SHIPPED_FOLDER)
     with suppress(PermissionError):  # as under the home of another account
         found += models_in(user_folder())
     return found
 
 
-def path_of(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
+def path_of(name: str) -> Path:
     """The file of an installed model. Where there is none of that name, the one that would be shipped."""
-    if not is_file(shipped / (name + SUFFIX)) and is_file(imported := user_folder() / (name + SUFFIX)):
+    if not is_file(SHIPPED_FOLDER / (name + SUFFIX)) and is_file(imported := user_folder() / (name + SUFFIX)):
         return imported
-    return shipped / (name + SUFFIX)
+    return SHIPPED_FOLDER / (name + SUFFIX)
 
 
-def file_of(model: str, shipped: Path = SHIPPED_FOLDER) -> Path:
+def file_of(model: str) -> Path:
     """The file of a model given by its path or its installed name, also where it is missing."""
     if model.endswith(SUFFIX) or is_file(Path(model)):
         return Path(model)
-    return path_of(model, shipped)
+    return path_of(model)
 
 
-def find(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
+def find(name: str) -> Path:
     """The file of a model given by its installed name or by its path.
 
     Raises
@@ -82,9 +82,9 @@ def find(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
     ModelError
         There is no such model; the message lists those there are.
     """
-    path = file_of(name, shipped)
+    path = file_of(name)
     if not name.endswith(SUFFIX) and not is_file(path):
-        known = ", ".join(file.stem for file in installed(shipped)) or "none"
+        known = ", ".join(file.stem for file in installed()) or "none"
         raise ModelError(f"there is no model {name!r}; installed: {known}; or give the path of a model file")
     return path
 

@@ -25,7 +25,7 @@ def a_model_folder(the_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_header(tmp_path / "general.safetensors", {"detail_model": "general-detail"})
     write_header(tmp_path / "general-detail.safetensors", {})
     write_header(tmp_path / "plain.safetensors", {})
-    monkeypatch.setattr(installed, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(installed.store, "SHIPPED_FOLDER", tmp_path)
     monkeypatch.setattr(installed, "installed_models", lambda: ["general", "plain"])
     return tmp_path
 

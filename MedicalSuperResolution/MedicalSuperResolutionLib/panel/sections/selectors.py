@@ -48,7 +48,7 @@ class ModelSelector(ChoiceConnector):
         super().__init__(box)
         box.clear()
         for name in models.installed_models():
-            self._list(name, name, store.path_of(name, models.SHIPPED_FOLDER))
+            self._list(name, name, store.path_of(name))
 
     def write(self, value: str) -> None:
         super().write(value)

@@ -112,19 +112,20 @@ def test_a_detail_that_is_none_is_refused(a_detail_pair: tuple[Path, Path], amou
             ask()
 
 
-def test_a_detail_model_is_not_listed_as_a_model_of_its_own(a_detail_pair: tuple[Path, Path]):
+def test_a_detail_model_is_not_listed_as_a_model_of_its_own(a_detail_pair: tuple[Path, Path], monkeypatch):
     path, detail_model = a_detail_pair
-    assert store.installed(path.parent) == [path]
-    assert store.find("soft-detail", path.parent) == detail_model  # but it can be asked for
+    monkeypatch.setattr(store, "SHIPPED_FOLDER", path.parent)
+    assert store.installed() == [path]
+    assert store.find("soft-detail") == detail_model  # but it can be asked for
     path.unlink()
-    assert store.installed(path.parent) == [detail_model]
+    assert store.installed() == [detail_model]
 
 
 def test_models_that_name_each_other_or_themselves_or_cannot_be_read_are_listed(tmp_path: Path):
     for name, detail_model in (("a", "b"), ("b", "a"), ("c", "c")):
         write_model(tmp_path / f"{name}.safetensors", 1, {"detail_model": detail_model})
     (tmp_path / "d.safetensors").write_bytes(b"damaged")
-    assert [path.stem for path in store.installed(tmp_path)] == ["a", "b", "c", "d"]
+    assert [path.stem for path in store.models_in(tmp_path)] == ["a", "b", "c", "d"]
 
 
 def test_the_card_names_the_detail_model(a_detail_pair: tuple[Path, Path], a_model_file: Path):
