@@ -50,6 +50,11 @@ class Runner:
         self.stage = ""
 
     @property
+    def is_running(self) -> bool:
+        """Whether a run was started whose end `poll` has not reported yet."""
+        return self._run is not None
+
+    @property
     def has_process(self) -> bool:
         """Whether the process is running already, so that the next run need not wait for its start."""
         return self._worker is not None and not self._worker.has_ended()

@@ -72,9 +72,11 @@ def test_a_run_can_be_looked_after_by_a_timer(an_engine, a_volume, temporary_fol
     engine = an_engine("step(1, 2); wait_for('go'); finish()")
     engine.start(a_volume, EnhanceSettings())
     eventually(lambda: engine.poll() or engine.progress == (1, 2))
+    assert engine.is_running
     next(temporary_folder.glob("*")).joinpath("go").touch()
     enhanced = eventually(engine.poll)
     np.testing.assert_array_equal(enhanced.volume.array, a_volume.array)
+    assert not engine.is_running
 
 
 def test_one_runner_can_run_many_times(an_engine, a_volume):
@@ -221,6 +223,7 @@ def test_cancelling_from_progress_ends_the_child_soon(an_engine, a_volume, tempo
         engine.run(a_volume, EnhanceSettings(), stop)
     assert time.monotonic() - stopped[0] < 30  # of 60, on a computer however busy
     assert not is_alive(child[0])
+    assert not engine.is_running
 
 
 def test_cancelling_while_run_waits_raises_in_the_caller(an_engine, a_volume):
