@@ -114,7 +114,7 @@ def measured_pair(thick: Path, thin: Path, largest_kji: Shape | None = None) -> 
         starts = [max(0, (count - one) // 2) for count, one in zip(coarse.array.shape, most, strict=True)]
         counts = [min(count, one) for count, one in zip(coarse.array.shape, most, strict=True)]
         coarse = _part(coarse, starts, counts)
-        fine = _part(fine, *(np.multiply(one, ratios).tolist() for one in (starts, counts)))
+        fine = _part(fine, np.multiply(starts, ratios).tolist(), np.multiply(counts, ratios).tolist())
     return EvaluationVolume(thin.resolve().parent.name, lambda: fine, lambda: coarse)
 
 

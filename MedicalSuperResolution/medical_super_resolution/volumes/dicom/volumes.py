@@ -157,8 +157,9 @@ def _parallel(frames: list[Frame]) -> list[list[Frame]]:
     for frame in frames:
         group = next((group for group in groups if _is_parallel(group[0], frame)), None)
         if group is None:
-            groups.append(group := [])
-        group.append(frame)
+            groups.append([frame])
+        else:
+            group.append(frame)
     return groups
 
 
